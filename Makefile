@@ -1,0 +1,36 @@
+# Everything a newcomer types. Each target makes .venv and installs what it needs, once.
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: demo test lint format clean
+
+demo: .venv/.demo
+	$(BIN)/bnnt demo
+
+test: .venv/.test
+	$(BIN)/python -m pytest
+
+# mypy cannot follow an editable installation of mapped folders, so it reads a plain one.
+lint: .venv/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	rm -rf build/typed && $(PIP) install --no-deps --target build/typed .
+	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnn_toolchain
+
+format: .venv/.test
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/.demo: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PIP) install -c constraints.txt -e '.[demo]'
+	touch $@
+
+.venv/.test: .venv/.demo
+	$(PIP) install -c constraints.txt -e '.[demo,lce,test,lint]'
+	touch $@
+
+clean:
+	rm -rf build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""bnnt: binary neural networks from PyTorch to ARM and x86 CPUs."""

@@ -1,0 +1,399 @@
+"""The operators of the graph: one frozen dataclass each, and the kind and shape that each one yields.
+
+``OPERATORS.md`` states every contract. Shapes are those of one image: pixels (H, W, C), everything else
+(C, H, W) or (F,).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from math import prod
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.errors import Unsupported
+
+ACC_LIMIT = 1 << 24
+"""A float32 holds every integer up to here, so an accumulator must stay below."""
+
+ALWAYS = -(2**31) + 1
+"""The tau of a constant channel: every accumulator reaches it."""
+
+
+class Kind(Enum):
+    """What a value holds; natively each kind has its own memory form."""
+
+    PIXELS = "pixels"  # uint8, NHWC
+    BITS = "bits"  # every element +1 or -1
+    ACC = "acc"  # integers below ACC_LIMIT
+    REAL = "real"  # float32
+
+
+@dataclass(frozen=True)
+class Value:
+    """One value of the graph: its kind, the shape of one image, and for an accumulator the bound of its magnitude."""
+
+    name: str
+    kind: Kind
+    shape: tuple[int, ...]
+    bound: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class PixelInput:
+    """pixels -> acc: pixel - offset, an integer in [-offset, 255 - offset]; NHWC becomes CHW."""
+
+    offset: int
+
+
+@dataclass(frozen=True, eq=False)
+class PixelNormalize:
+    """pixels -> real: fl(fl(pixel - offset[c]) * scale[c]); NHWC becomes CHW."""
+
+    scale: NDArray[np.float32]  # (C,)
+    offset: NDArray[np.float32]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class Sign:
+    """real -> bits: x >= 0 gives +1, else -1 (NaN -1, -0.0 +1)."""
+
+
+@dataclass(frozen=True, eq=False)
+class ToReal:
+    """bits or acc -> real: the same numbers as float32."""
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryConv2d:
+    """Convolution with binary weights: bits or acc -> acc, real -> real."""
+
+    weight: NDArray[np.uint8]  # (O, kh, kw, ceil(I/8)): channel i is bit i%8 of byte i//8, 1 means -1, tail bits 0
+    in_channels: int  # I, the true input channels of one group
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)  # top, left, bottom, right
+    pad_value: int = 0  # +1 or 0; what the image is outside itself
+    group: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryDense:
+    """Dense layer with binary weights: bits or acc -> acc, real -> real."""
+
+    weight: NDArray[np.uint8]  # (O, ceil(I/8)), packed as in BinaryConv2d
+    in_features: int  # I
+
+
+@dataclass(frozen=True, eq=False)
+class MaxPool:
+    """Maximum over windows, kind kept; what lies outside the image is ignored."""
+
+    kernel: tuple[int, int]
+    strides: tuple[int, int]
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+
+
+@dataclass(frozen=True, eq=False)
+class Flatten:
+    """(C, H, W) -> (F,), kind kept.
+
+    ``channels_last`` orders features H, W, C as packed activations lie in memory: every lowered graph has it so.
+    torch's own order, C, H, W, exists only before lowering.
+    """
+
+    channels_last: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Threshold:
+    """acc -> bits: (acc >= tau[c]) xor flip[c] gives +1, else -1."""
+
+    tau: NDArray[np.int32]  # (C,)
+    flip: NDArray[np.bool_]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class Affine:
+    """acc or real -> real: fl(fl(x * scale[c]) + offset[c]), two float32 roundings, never fused."""
+
+    scale: NDArray[np.float32]  # (C,)
+    offset: NDArray[np.float32]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class BatchNorm:
+    """real -> real, evaluation-mode batch norm as torch computes it; only before lowering."""
+
+    gamma: NDArray[np.float32]  # (C,)
+    beta: NDArray[np.float32]  # (C,)
+    mean: NDArray[np.float32]  # (C,)
+    var: NDArray[np.float32]  # (C,)
+    eps: float
+
+
+@dataclass(frozen=True, eq=False)
+class Scale:
+    """real -> real: fl(x * scale[c]); only before lowering."""
+
+    scale: NDArray[np.float32]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class Bias:
+    """real -> real: fl(x + bias[c]); only before lowering."""
+
+    bias: NDArray[np.float32]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
+class Relu:
+    """real -> real: max(x, 0)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Hardtanh:
+    """real -> real: x clamped to [-1, 1]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Conv:
+    """Float convolution, real -> real; zeros outside the image."""
+
+    weight: NDArray[np.float32]  # (O, I/group, kh, kw)
+    bias: NDArray[np.float32] | None  # (O,)
+    strides: tuple[int, int] = (1, 1)
+    dilations: tuple[int, int] = (1, 1)
+    pads: tuple[int, int, int, int] = (0, 0, 0, 0)
+    group: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Gemm:
+    """Float dense layer, real -> real."""
+
+    weight: NDArray[np.float32]  # (O, I)
+    bias: NDArray[np.float32] | None  # (O,)
+
+
+@dataclass(frozen=True, eq=False)
+class Add:
+    """real + real -> real, equal shapes."""
+
+
+@dataclass(frozen=True, eq=False)
+class GlobalAveragePool:
+    """real (C, H, W) -> real (C, 1, 1): the mean over the image."""
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryConv2dThreshold:
+    """BinaryConv2d, then Threshold: one kernel launch."""
+
+    conv: BinaryConv2d
+    threshold: Threshold
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryConv2dMaxPoolThreshold:
+    """BinaryConv2d, MaxPool of the accumulators, then Threshold: one kernel launch."""
+
+    conv: BinaryConv2d
+    pool: MaxPool
+    threshold: Threshold
+
+
+@dataclass(frozen=True, eq=False)
+class BinaryDenseThreshold:
+    """BinaryDense, then Threshold: one kernel launch."""
+
+    dense: BinaryDense
+    threshold: Threshold
+
+
+Op: TypeAlias = (
+    PixelInput
+    | PixelNormalize
+    | Sign
+    | ToReal
+    | BinaryConv2d
+    | BinaryDense
+    | MaxPool
+    | Flatten
+    | Threshold
+    | Affine
+    | BatchNorm
+    | Scale
+    | Bias
+    | Relu
+    | Hardtanh
+    | Conv
+    | Gemm
+    | Add
+    | GlobalAveragePool
+    | BinaryConv2dThreshold
+    | BinaryConv2dMaxPoolThreshold
+    | BinaryDenseThreshold
+)
+
+
+def pack_bits(signs: NDArray[np.generic]) -> NDArray[np.uint8]:
+    """Pack ±1 values along the last axis: uint8 (..., ceil(I/8)), little-endian, bit 1 where the value is negative."""
+    return np.packbits(np.asarray(signs) < 0, axis=-1, bitorder="little")
+
+
+def unpack_bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
+    """The inverse of :func:`pack_bits`: int8 (..., count), every element +1 or -1."""
+    bits = np.unpackbits(packed, axis=-1, count=count, bitorder="little")
+    return (1 - 2 * bits.astype(np.int8)).astype(np.int8)
+
+
+def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
+    """The value that ``op`` yields from ``inputs``.
+
+    Raises:
+        Unsupported: wrong kind, rank, channel count or window, or an accumulator that a float32 cannot hold.
+    """
+    x = inputs[0]
+    kind, shape, bound = x.kind, x.shape, x.bound
+    match op:
+        case PixelInput(offset):
+            _expect(name, op, x, {Kind.PIXELS}, 3)
+            kind, shape, bound = Kind.ACC, (shape[2], shape[0], shape[1]), max(offset, 255 - offset)
+        case PixelNormalize(scale, offset):
+            _expect(name, op, x, {Kind.PIXELS}, 3)
+            _per_channel(name, op, shape[2], scale, offset)
+            kind, shape, bound = Kind.REAL, (shape[2], shape[0], shape[1]), 0
+        case Sign():
+            _expect(name, op, x, {Kind.REAL}, None)
+            kind = Kind.BITS
+        case ToReal():
+            _expect(name, op, x, {Kind.BITS, Kind.ACC}, None)
+            kind, bound = Kind.REAL, 0
+        case BinaryConv2d():
+            _expect(name, op, x, {Kind.BITS, Kind.ACC, Kind.REAL}, 3)
+            taps = (op.weight.shape[1], op.weight.shape[2])
+            shape = _windows(name, op, shape, op.weight.shape[0], op.in_channels * op.group, taps, op)
+            kind, bound = _accumulate(name, op, x, op.in_channels * prod(taps))
+        case BinaryDense():
+            _expect(name, op, x, {Kind.BITS, Kind.ACC, Kind.REAL}, 1)
+            if shape[0] != op.in_features:
+                raise Unsupported(f"{name}: {shape[0]} features arrive where the weights take {op.in_features}")
+            shape = (op.weight.shape[0],)
+            kind, bound = _accumulate(name, op, x, op.in_features)
+        case MaxPool():
+            _expect(name, op, x, {Kind.BITS, Kind.ACC, Kind.REAL}, 3)
+            if any(p >= k for p, k in zip(op.pads, op.kernel * 2, strict=True)):
+                raise Unsupported(f"{name}: pooling pads {op.pads} must be smaller than the window {op.kernel}")
+            shape = _windows(name, op, shape, shape[0], shape[0], op.kernel, op)
+        case Flatten():
+            _expect(name, op, x, {Kind.BITS, Kind.ACC, Kind.REAL}, 3)
+            shape = (prod(shape),)
+        case Threshold(tau, flip):
+            _expect(name, op, x, {Kind.ACC}, None)
+            _per_channel(name, op, shape[0], tau, flip)
+            kind, bound = Kind.BITS, 0
+        case Affine(scale, offset):
+            _expect(name, op, x, {Kind.ACC, Kind.REAL}, None)
+            _per_channel(name, op, shape[0], scale, offset)
+            kind, bound = Kind.REAL, 0
+        case BatchNorm():
+            _expect(name, op, x, {Kind.REAL}, None)
+            _per_channel(name, op, shape[0], op.gamma, op.beta, op.mean, op.var)
+        case Scale(scale):
+            _expect(name, op, x, {Kind.REAL}, None)
+            _per_channel(name, op, shape[0], scale)
+        case Bias(bias):
+            _expect(name, op, x, {Kind.REAL}, None)
+            _per_channel(name, op, shape[0], bias)
+        case Relu() | Hardtanh():
+            _expect(name, op, x, {Kind.REAL}, None)
+        case Conv():
+            _expect(name, op, x, {Kind.REAL}, 3)
+            taps = (op.weight.shape[2], op.weight.shape[3])
+            shape = _windows(name, op, shape, op.weight.shape[0], op.weight.shape[1] * op.group, taps, op)
+        case Gemm(weight, _):
+            _expect(name, op, x, {Kind.REAL}, 1)
+            if shape[0] != weight.shape[1]:
+                raise Unsupported(f"{name}: {shape[0]} features arrive where the weights take {weight.shape[1]}")
+            shape = (weight.shape[0],)
+        case Add():
+            for value in inputs:
+                _expect(name, op, value, {Kind.REAL}, None)
+            if len(inputs) != 2 or inputs[0].shape != inputs[1].shape:
+                raise Unsupported(f"{name}: Add takes two values of one shape, not {[v.shape for v in inputs]}")
+        case GlobalAveragePool():
+            _expect(name, op, x, {Kind.REAL}, 3)
+            shape = (shape[0], 1, 1)
+        case BinaryConv2dThreshold(conv, threshold):
+            return _fused(name, x, conv, threshold)
+        case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
+            return _fused(name, x, conv, pool, threshold)
+        case BinaryDenseThreshold(dense, threshold):
+            return _fused(name, x, dense, threshold)
+    return Value(name, kind, shape, bound)
+
+
+def _fused(name: str, x: Value, *parts: Op) -> Value:
+    value = x
+    for part in parts:
+        value = infer(name, part, (value,))
+    if value.kind is not Kind.BITS:
+        raise Unsupported(f"{name}: a fused operator takes bits or pixels, not {x.kind.value}")
+    return value
+
+
+def _expect(name: str, op: Op, value: Value, kinds: set[Kind], rank: int | None) -> None:
+    if value.kind not in kinds:
+        wanted = " or ".join(sorted(k.value for k in kinds))
+        raise Unsupported(
+            f"{name}: {type(op).__name__} takes {wanted}, not the {value.kind.value} value '{value.name}'"
+        )
+    if rank is not None and len(value.shape) != rank:
+        raise Unsupported(f"{name}: {type(op).__name__} takes a value of rank {rank}, not '{value.name}' {value.shape}")
+
+
+def _per_channel(name: str, op: Op, channels: int, *arrays: NDArray[np.generic]) -> None:
+    for array in arrays:
+        if array.shape != (channels,):
+            raise Unsupported(f"{name}: {type(op).__name__} has parameters {array.shape} for {channels} channels")
+
+
+def _accumulate(name: str, op: Op, x: Value, taps: int) -> tuple[Kind, int]:
+    if x.kind is Kind.REAL:
+        return Kind.REAL, 0
+    bound = taps * (x.bound if x.kind is Kind.ACC else 1)
+    if bound >= ACC_LIMIT:
+        raise Unsupported(
+            f"{name}: {type(op).__name__} can reach {bound}, the limit is {ACC_LIMIT - 1}: split the layer"
+        )
+    return Kind.ACC, bound
+
+
+def _windows(
+    name: str,
+    op: Op,
+    shape: tuple[int, ...],
+    out_channels: int,
+    in_channels: int,
+    taps: tuple[int, int],
+    window: BinaryConv2d | Conv | MaxPool,
+) -> tuple[int, ...]:
+    if shape[0] != in_channels:
+        raise Unsupported(f"{name}: {shape[0]} channels arrive where {type(op).__name__} takes {in_channels}")
+    if not isinstance(window, MaxPool) and out_channels % window.group:
+        raise Unsupported(f"{name}: {out_channels} output channels do not divide into {window.group} groups")
+    dilations = (1, 1) if isinstance(window, MaxPool) else window.dilations
+    out = []
+    for axis in (0, 1):
+        span = (taps[axis] - 1) * dilations[axis] + 1
+        room = shape[1 + axis] + window.pads[axis] + window.pads[axis + 2] - span
+        if room < 0 or window.strides[axis] < 1:
+            raise Unsupported(
+                f"{name}: a window of {span} does not fit the padded input {shape} of {type(op).__name__}"
+            )
+        out.append(room // window.strides[axis] + 1)
+    return (out_channels, *out)
