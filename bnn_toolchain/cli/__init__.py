@@ -1,1 +1,61 @@
-"""The `bnnt` command."""
+"""The `bnnt` command. One file a command: it parses, then calls a plain function that a notebook can call too."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from typing import NoReturn
+
+import typer
+
+from bnn_toolchain.cli.bench import bench
+from bnn_toolchain.cli.demo import demo
+from bnn_toolchain.cli.doctor import doctor
+from bnn_toolchain.cli.export import export
+from bnn_toolchain.cli.inspect import inspect
+from bnn_toolchain.cli.predict import predict
+from bnn_toolchain.cli.recipes import recipes
+from bnn_toolchain.cli.train import train
+from bnn_toolchain.cli.validate import validate
+from bnn_toolchain.errors import BnntError
+
+app = typer.Typer(
+    name="bnnt",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Train a binary neural network, ship it to an ARM or x86 CPU, and know that it is right and how fast it is.",
+    epilog=(
+        "Exit codes: 0 fine, 1 a check failed, 2 wrong usage or a bad file, 3 a device or engine is unavailable. "
+        "--debug, anywhere on the line, shows the traceback of an error."
+    ),
+)
+for command in (demo, recipes, train, inspect, export, validate, bench, predict, doctor):
+    app.command()(command)
+
+
+def main() -> NoReturn:
+    """Run the command line; every error that bnnt knows ends as one message and its exit code."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    try:
+        app([argument for argument in arguments if argument != "--debug"])
+    except BnntError as error:
+        _fail(str(error), error.exit_code, debug)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _fail(f"the disk is full while writing {error.filename}: free some space and run again", 1, debug)
+    except KeyboardInterrupt:
+        _fail("interrupted", 130, debug)
+    sys.exit(0)
+
+
+def _fail(message: str, code: int, debug: bool) -> NoReturn:
+    if debug:
+        import traceback
+
+        traceback.print_exc()
+    print(f"error: {message}", file=sys.stderr)
+    sys.exit(code)

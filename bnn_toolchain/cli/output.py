@@ -1,0 +1,37 @@
+"""How commands speak: tables for people on stdout, or one JSON document; progress and notes on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
+
+
+def print_json(document: Any) -> None:
+    """Print ``document`` as JSON on stdout."""
+    print(json.dumps(document, indent=2))
+
+
+def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[object]], left: int = 1) -> None:
+    """Print a table on stdout; the first ``left`` columns are text, the others numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < left else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*(str(cell) for cell in row))
+    console = Console()
+    # A pipe or a log has no width of its own: a table cut to 80 columns there would lose its figures.
+    Console(width=None if console.is_terminal else 160).print(table)
+
+
+def note(message: str) -> None:
+    """Say something on stderr that is not the command's result."""
+    print(message, file=sys.stderr, flush=True)
