@@ -1,0 +1,36 @@
+"""From a PyTorch module to the integer graph that files hold and engines run.
+
+torch is imported only when something is captured or lowered, so files and the reference interpreter need numpy and
+onnx alone.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from bnn_toolchain.converters.graph import Graph
+    from bnn_toolchain.data.input import InputSpec
+
+
+def convert(module: nn.Module, spec: InputSpec) -> Graph:
+    """Capture ``module`` and lower it: the graph that :func:`bnn_toolchain.converters.onnx.save` takes.
+
+    ``module`` maps normalised float32 images [N, C, H, W] to logits [N, F]; it is neither changed nor moved.
+
+    Raises:
+        Unsupported: operators that have no place in the graph, all of them in one message.
+        CheckFailed: a batch norm that torch does not evaluate monotonically.
+    """
+    from bnn_toolchain.converters.capture import capture
+
+    return lower(capture(module, spec))
+
+
+def lower(graph: Graph) -> Graph:
+    """The integer graph of a captured one; see :mod:`bnn_toolchain.converters.passes`."""
+    from bnn_toolchain.converters import passes
+
+    return passes.lower(graph)

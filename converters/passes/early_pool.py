@@ -1,0 +1,41 @@
+"""Pooling moves before element-wise operators that never decrease, so that it meets the convolution's integers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.ops import Bias, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
+from bnn_toolchain.converters.passes.edit import producers, swapped
+
+
+def early_pool(graph: Graph) -> Graph:
+    """MaxPool(f(x)) becomes f(MaxPool(x)) for a conversion, a positive scale, a bias, a ReLU, a hardtanh.
+
+    Exact: rounding never reverses an order, so the maximum of the images is the image of the maximum. A batch norm
+    stays: its scale may be negative.
+    """
+    while True:
+        by_name = producers(graph.nodes)
+        for pool in graph.nodes:
+            upper = by_name.get(pool.inputs[0])
+            if (
+                isinstance(pool.op, MaxPool)
+                and upper is not None
+                and _never_decreases(upper.op)
+                and graph.uses[upper.name] == 1
+            ):
+                graph = swapped(graph, upper, pool, "early")
+                break
+        else:
+            return graph
+
+
+def _never_decreases(op: Op) -> bool:
+    match op:
+        case ToReal() | Bias() | Relu() | Hardtanh():
+            return True
+        case Scale(scale):
+            return bool(np.all(scale > 0))
+        case _:
+            return False

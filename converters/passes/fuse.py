@@ -1,0 +1,40 @@
+"""A binary layer and the threshold that alone reads it become one node: one kernel launch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from bnn_toolchain.converters.graph import Graph, Node
+from bnn_toolchain.converters.ops import (
+    BinaryConv2d,
+    BinaryConv2dMaxPoolThreshold,
+    BinaryConv2dThreshold,
+    BinaryDense,
+    BinaryDenseThreshold,
+    MaxPool,
+    Threshold,
+)
+from bnn_toolchain.converters.passes.edit import live, producers
+
+
+def fuse(graph: Graph) -> Graph:
+    """The fused node keeps the threshold's name, which is the name of its bits."""
+    by_name = producers(graph.nodes)
+    nodes = [_fuse(graph, by_name, node) for node in graph.nodes]
+    return graph.replace(live(nodes, graph.output))
+
+
+def _fuse(graph: Graph, by_name: dict[str, Node], node: Node) -> Node:
+    if not isinstance(node.op, Threshold) or graph.uses[node.inputs[0]] != 1:
+        return node
+    source = by_name[node.inputs[0]]
+    match source.op:
+        case BinaryConv2d() as conv:
+            return replace(node, op=BinaryConv2dThreshold(conv, node.op), inputs=source.inputs)
+        case BinaryDense() as dense:
+            return replace(node, op=BinaryDenseThreshold(dense, node.op), inputs=source.inputs)
+        case MaxPool() as pool if graph.uses[source.inputs[0]] == 1:
+            layer = by_name[source.inputs[0]]
+            if isinstance(layer.op, BinaryConv2d):
+                return replace(node, op=BinaryConv2dMaxPoolThreshold(layer.op, pool, node.op), inputs=layer.inputs)
+    return node
