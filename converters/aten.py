@@ -65,7 +65,7 @@ def translate(
             result = add(GlobalAveragePool(), get("self"))
             result = result if get("keepdim") else add(Flatten(channels_last=False), result)
         case "aten.flatten.using_ints" | "aten.view.default" | "aten.reshape.default" | "aten.squeeze.dims":
-            result = layers.reshape(get("self"), _shape(node))
+            result = layers.reshape(get("self"), value_shape(node))
         case (
             "aten.dropout.default"
             | "aten.dropout_.default"
@@ -84,7 +84,7 @@ def translate(
             result = layers.product(get("self"), get("other"))
         case _:
             raise Unsupported(f"{name} has no place in the graph: {remedy(name)}")
-    expected = _shape(node)
+    expected = value_shape(node)
     if isinstance(result, int) and expected and builder.values[result].shape != expected:
         found = builder.values[result].shape
         raise Unsupported(f"{name} yields {expected} where the graph has {found}: use sizes that divide evenly")
@@ -115,7 +115,7 @@ def remedy(name: str) -> str:
             )
 
 
-def _shape(node: torch.fx.Node) -> tuple[int, ...]:
+def value_shape(node: torch.fx.Node) -> tuple[int, ...]:
     """The shape of one image's value; empty for what yields no tensor."""
     value = node.meta.get("val")
     return tuple(value.shape[1:]) if isinstance(value, torch.Tensor) else ()

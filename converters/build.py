@@ -56,6 +56,12 @@ class Builder:
             self.real[number] = self.add(path, f"{call}.real", ToReal(), number)
         return self.real[number]
 
+    def placeholder(self, path: str, shape: tuple[int, ...]) -> int:
+        """Stands for what was refused, so that what follows is examined too; no graph can be made any more."""
+        self.values.append(Value(path, Kind.REAL, shape))
+        self.nodes.append((path, path, ToReal(), ()))
+        return len(self.values) - 1
+
     def graph(self, output: int) -> Graph:
         """The graph that yields ``output``; what it does not need is left out."""
         needed = {output}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bnn_toolchain.converters.aten import translate
+from bnn_toolchain.converters.aten import translate, value_shape
 from bnn_toolchain.converters.aten_layers import Constant, Traced
 from bnn_toolchain.converters.build import Builder
 from bnn_toolchain.converters.graph import Graph
@@ -95,7 +95,8 @@ def _call(builder: Builder, node: torch.fx.Node, traced: dict[torch.fx.Node, Tra
     except Unsupported as error:
         where = f" ({place.source})" if place.source else ""
         refused.append(f"{place.path or 'the model itself'}{where}: {error}")
-        return None
+        shape = value_shape(node)
+        return builder.placeholder(place.path, shape) if shape else None
     schema = getattr(node.target, "_schema", None)
     if schema is not None and schema.is_mutable and node.args and isinstance(node.args[0], torch.fx.Node):
         traced[node.args[0]] = result  # relu_ and its like: later readers of the argument see the result

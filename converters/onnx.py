@@ -12,9 +12,10 @@ import tempfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -103,7 +104,8 @@ def to_bytes(graph: Graph) -> bytes:
     Raises:
         Unsupported: the graph is not lowered, or a name holds the separator of initializers.
     """
-    return _model(graph).SerializeToString(deterministic=True)
+    data: bytes = _model(graph).SerializeToString(deterministic=True)
+    return data
 
 
 def from_bytes(data: bytes) -> Graph:
@@ -193,7 +195,7 @@ class _Form:
     op_type: str
     domain: str
     arrays: dict[str, NDArray[np.generic]]
-    attributes: dict[str, int | tuple[int, ...]]
+    attributes: dict[str, Any]  # int or a tuple of int
 
 
 def _write(node: Node, x: Value) -> tuple[NodeProto, list[TensorProto]]:
@@ -230,9 +232,9 @@ def _form(node: Node, x: Value) -> _Form:
         case BinaryConv2dThreshold(conv, threshold):
             return _Form(name, DOMAIN, {"weight": conv.weight, **_threshold(threshold, x)}, _conv(conv))
         case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
-            attributes = {"pool_kernel": pool.kernel, "pool_strides": pool.strides, "pool_pads": pool.pads}
+            pooling = {"pool_kernel": pool.kernel, "pool_strides": pool.strides, "pool_pads": pool.pads}
             arrays = {"weight": conv.weight, **_threshold(threshold, x)}
-            return _Form(name, DOMAIN, arrays, {**_conv(conv), **attributes})
+            return _Form(name, DOMAIN, arrays, {**_conv(conv), **pooling})
         case BinaryDenseThreshold(dense, threshold):
             arrays = {"weight": dense.weight, **_threshold(threshold, x)}
             return _Form(name, DOMAIN, arrays, {"in_features": dense.in_features})
@@ -251,7 +253,7 @@ def _form(node: Node, x: Value) -> _Form:
             raise Unsupported(f"{node.name}: {name} has no form in a file: lower the graph first")
 
 
-def _conv(op: BinaryConv2d) -> dict[str, int | tuple[int, ...]]:
+def _conv(op: BinaryConv2d) -> dict[str, Any]:
     return {
         "in_channels": op.in_channels,
         "strides": op.strides,

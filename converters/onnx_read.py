@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -54,7 +55,7 @@ def read_nodes(model: ModelProto) -> tuple[Node, ...]:
     return tuple(_Reader(node, tensors).node() for node in model.graph.node)
 
 
-def _array(tensor: TensorProto) -> NDArray[np.generic]:
+def _array(tensor: TensorProto) -> NDArray[Any]:
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None or tensor.data_location != TensorProto.DEFAULT:
         raise FileFormatError(f"the tensor '{tensor.name}' has a type or place that bnnt does not write")
@@ -73,7 +74,7 @@ def _array(tensor: TensorProto) -> NDArray[np.generic]:
 class _Reader:
     """One node of the file and the tensors that it may name."""
 
-    def __init__(self, proto: NodeProto, tensors: dict[str, NDArray[np.generic]]) -> None:
+    def __init__(self, proto: NodeProto, tensors: dict[str, NDArray[Any]]) -> None:
         self.name = proto.output[0] if proto.output else ""
         self.proto = proto
         self.attributes = {attribute.name: attribute for attribute in proto.attribute}
@@ -178,10 +179,10 @@ class _Reader:
             raise FileFormatError(f"{self.name}: a bias of {len(bias)} for {outputs} outputs")
         return bias
 
-    def per_channel(self, index: int, dtype: DTypeLike) -> NDArray[np.generic]:
+    def per_channel(self, index: int, dtype: DTypeLike) -> NDArray[Any]:
         return self.tensor(index, dtype, None).reshape(-1)
 
-    def tensor(self, index: int, dtype: DTypeLike, rank: int | None) -> NDArray[np.generic]:
+    def tensor(self, index: int, dtype: DTypeLike, rank: int | None) -> NDArray[Any]:
         if index >= len(self.tensors):
             raise FileFormatError(f"{self.name}: {self.proto.op_type} lacks tensor {index}")
         tensor = self.tensors[index]
@@ -215,7 +216,7 @@ class _Reader:
         return value
 
     def attribute(self, key: str, kind: AttributeProto.AttributeType) -> AttributeProto:
-        found = self.attributes.get(key)
+        found: AttributeProto | None = self.attributes.get(key)
         if found is None or found.type != kind:
             raise FileFormatError(f"{self.name}: {self.proto.op_type} lacks the attribute '{key}'")
         return found

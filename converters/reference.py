@@ -8,6 +8,7 @@ Values are float32, NHWC or [N, F].
 from __future__ import annotations
 
 from math import prod
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,9 +74,10 @@ def run_hidden(
     wanted = graph.hidden_bits() if names is None else names
     largest = max(prod(value.shape) for value in graph.values.values())
     step = max(1, CHUNK_ELEMENTS // largest)
-    outputs, hidden = [], {name: [] for name in wanted}
+    outputs: list[Reals] = []
+    hidden: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in wanted}
     for start in range(0, max(1, len(images)), step):
-        values: dict[str, NDArray[np.generic]] = {INPUT: images[start : start + step]}
+        values: dict[str, NDArray[Any]] = {INPUT: images[start : start + step]}
         left = graph.uses.copy()
         for node in graph.nodes:
             values[node.name] = _run_node(graph, node, [values[name] for name in node.inputs])
@@ -91,14 +93,14 @@ def run_hidden(
     return (output.transpose(0, 3, 1, 2) if output.ndim == 4 else output), packed
 
 
-def _run_node(graph: Graph, node: Node, inputs: list[NDArray[np.generic]]) -> Reals:
+def _run_node(graph: Graph, node: Node, inputs: list[NDArray[Any]]) -> Reals:
     integer = graph.values[node.inputs[0]].kind is not Kind.REAL
     with np.errstate(over="ignore", invalid="ignore"):
         return _run(node.name, node.op, inputs, integer)
 
 
-def _run(name: str, op: Op, inputs: list[NDArray[np.generic]], integer: bool) -> Reals:
-    x: Reals = inputs[0]  # type: ignore[assignment]
+def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
+    x: Reals = inputs[0]
     match op:
         case PixelInput(offset):
             return x.astype(np.float32) - np.float32(offset)
@@ -135,7 +137,8 @@ def _run(name: str, op: Op, inputs: list[NDArray[np.generic]], integer: bool) ->
         case Gemm(weight, bias):
             return real_dense(x, weight, bias)
         case Add():
-            return x + inputs[1]
+            other: Reals = inputs[1]
+            return x + other
         case GlobalAveragePool():
             return average(x)
         case BinaryConv2dThreshold(conv, threshold):

@@ -65,7 +65,7 @@ def _permuted(node: Node, orders: dict[str, NDArray[np.intp]]) -> Op:
             return Affine(scale[order], offset[order])
         case Sign() | ToReal() | Relu() | Hardtanh():
             return node.op
-        case Add() if all(np.array_equal(order, orders.get(name)) for name in node.inputs):
+        case Add() if order is not None and all(np.array_equal(order, orders.get(n, ())) for n in node.inputs):
             return node.op
         case _:
             raise Unsupported(

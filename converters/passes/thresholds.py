@@ -110,8 +110,8 @@ def _decide(name: str, chain: list[Op], x: Value, accumulators: NDArray[np.int64
 def _evaluate(op: Op, x: torch.Tensor) -> torch.Tensor:
     match op:
         case BatchNorm():
-            parameters = (torch.from_numpy(a) for a in (op.mean, op.var, op.gamma, op.beta))
-            return functional.batch_norm(x, *parameters, training=False, eps=op.eps)
+            mean, var, gamma, beta = (torch.from_numpy(a) for a in (op.mean, op.var, op.gamma, op.beta))
+            return functional.batch_norm(x, mean, var, gamma, beta, training=False, eps=op.eps)
         case Scale(scale):
             return x * _per_channel(scale, x)
         case Bias(bias):
