@@ -144,7 +144,9 @@ def _fold(node: torch.fx.Node, traced: dict[torch.fx.Node, Traced]) -> Constant:
     result = node.target(*args, **kwargs)
     operands = [traced[operand] for operand in node.all_input_nodes]
     match str(node.target), operands:
-        case "bnnt.sign.default", [Constant()]:
+        case "bnnt.sign.default", [Constant(value=latent)]:
+            if torch.any(torch.isnan(latent)):
+                raise Unsupported("its weights hold NaN: the training diverged")
             return Constant(result, signs=result)
         case "aten.mul.Tensor", [Constant(signs=torch.Tensor() as signs, scale=None), Constant(value=scale)]:
             return Constant(result, signs=signs, scale=scale)

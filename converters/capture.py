@@ -111,7 +111,7 @@ def _place(node: torch.fx.Node) -> _Place:
         path = stack[call][0]
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines() if line.strip()]
     frames = [line for line in lines if line.startswith("File ")]
-    own = [line for line in frames if "/torch/nn/" not in line] or frames
+    own = [line for line in frames if "/torch/nn/" not in line]  # the user's
     source = ""
     if own:
         file, line = own[-1].split(", ")[:2]
