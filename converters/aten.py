@@ -106,6 +106,8 @@ def remedy(name: str) -> str:
             return "use BatchNorm2d or BatchNorm1d"
         case "softmax" | "log_softmax":
             return "leave it out: the exported model yields logits, and their order is the same"
+        case "conv2d":
+            return "give the padding as a number of pixels"
         case "conv1d" | "conv3d" | "conv_transpose2d":
             return "use Conv2d or BinaryConv2d"
         case _:

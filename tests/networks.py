@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+import bnn_toolchain.layers  # noqa: F401 - registers bnnt::sign
 from bnn_toolchain.data.input import InputSpec
 
 ORDERS = ("conv-pool-bn-sign", "bn-sign-conv-pool", "conv-bn-sign-pool")
