@@ -1,0 +1,70 @@
+"""What an engine is, and which there are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Protocol, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.runtime.digest import Hidden
+
+EngineName = Literal["native", "onnxruntime", "torch", "reference"]
+ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+
+
+class Session(Protocol):
+    """A model that is loaded and ready to run."""
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [N, F] of uint8 images [N, H, W, C]."""
+
+    def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
+        """The logits and the binary activations, packed as the reference packs them."""
+
+
+def engine_name(text: str) -> EngineName:
+    """``text`` as the name of an engine.
+
+    Raises:
+        UsageError: there is no such engine.
+    """
+    for name in ENGINES:
+        if name == text:
+            return name
+    raise UsageError(f"no engine is called '{text}': choose from {', '.join(ENGINES)}")
+
+
+def open_session(engine: EngineName, model: bytes, run: Path | None = None) -> Session:
+    """Load ``model``, the content of an .onnx file that bnnt wrote, with one engine.
+
+    The torch engine runs the module of the training ``run`` that the model was exported from.
+
+    Raises:
+        Unavailable: the engine, or what it needs, is not installed.
+        FileFormatError: the model is truncated, corrupt or foreign.
+    """
+    match engine:
+        case "native":
+            from bnn_toolchain.runtime.engines import native
+
+            return native.load(model)
+        case "onnxruntime":
+            from bnn_toolchain.runtime.engines import onnxruntime
+
+            return onnxruntime.load(model)
+        case "reference":
+            from bnn_toolchain.runtime.engines import reference
+
+            return reference.load(model)
+        case "torch":
+            from bnn_toolchain.runtime.engines import torch
+
+            if run is None:
+                raise Unavailable(
+                    "the torch engine runs the trained module, and the model names no training run: "
+                    "give the run folder, or leave this engine out"
+                )
+            return torch.load(run)
