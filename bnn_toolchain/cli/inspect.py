@@ -1,0 +1,73 @@
+"""`bnnt inspect`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnn_toolchain.cli.output import Json, print_json, print_table
+
+if TYPE_CHECKING:
+    from bnn_toolchain.converters.report import Report
+
+
+def inspect(
+    model: Annotated[Path, typer.Argument(help="A run folder, a bundle or a model file.")], json: Json = False
+) -> None:
+    """What a model costs, layer by layer, and which layers are left in float, each with its reason.
+
+    Binary MACs multiply a bit by a bit; the others have an operand that is not one. Bytes count binary weights at one
+    bit each.
+
+    Example: bnnt inspect runs/digits
+    """
+    from bnn_toolchain.converters.report import report
+    from bnn_toolchain.opening import open_model
+
+    found = report(open_model(model))
+    if json:
+        print_json(
+            {
+                "layers": [asdict(row) for row in found.rows],
+                "parameters": found.parameters,
+                "binary_macs": found.binary_macs,
+                "other_macs": found.other_macs,
+                "parameter_bytes": found.parameter_bytes,
+                "container_bytes": found.container_bytes,
+                "file_bytes": found.file_bytes,
+            }
+        )
+    else:
+        _print(str(model), found)
+
+
+def _print(title: str, found: Report) -> None:
+    columns = ("layer", "operator", "output", "weight bits", "activation bits", "parameters")
+    rows: list[tuple[object, ...]] = [
+        (
+            row.name,
+            row.op,
+            "x".join(map(str, row.shape)) + f" {row.output_kind}",
+            row.weight_bits or "",
+            row.activation_bits,
+            f"{row.parameters:,}",
+            f"{row.binary_macs:,}",
+            f"{row.other_macs:,}",
+            f"{row.bytes:,}",
+        )
+        for row in found.rows
+    ]
+    totals = (found.parameters, found.binary_macs, found.other_macs, found.parameter_bytes)
+    rows.append(("total", "", "", "", "", *(f"{total:,}" for total in totals)))
+    print_table(title, (*columns, "binary MACs", "other MACs", "bytes"), rows, left=3)
+    print(
+        f"The .onnx file has {found.file_bytes:,} bytes: {found.parameter_bytes:,} of parameters and "
+        f"{found.container_bytes:,} of operator bodies, names and metadata."
+    )
+    if not found.float_layers:
+        print("No layer is left in float.")
+    for row in found.float_layers:
+        print(f"left in float: {row.name} ({row.op}): {row.float_reason}")
