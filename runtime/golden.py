@@ -39,8 +39,9 @@ def make_golden(graph: Graph, images: NDArray[np.uint8]) -> Golden:
 
 def write_golden(golden: Golden, folder: Path) -> None:
     """Write the three files of ``FILES`` into ``folder``, which exists."""
-    for name, array in zip(FILES, (golden.images, golden.logits, golden.digests), strict=True):
-        write_array(folder / name, array)
+    write_array(folder / FILES[0], golden.images)
+    write_array(folder / FILES[1], golden.logits)
+    write_array(folder / FILES[2], golden.digests)
 
 
 def read_golden(folder: Path, graph: Graph) -> Golden:

@@ -64,11 +64,12 @@ def open_bytes(model: bytes) -> Any:
         import onnxruntime
     except ImportError as error:
         raise Unavailable("onnxruntime is not installed: pip install onnxruntime") from error
-    options = onnxruntime.SessionOptions()
+    package: Any = onnxruntime  # untyped: it exports nothing explicitly
+    options = package.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERROR
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    return package.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def with_hidden_outputs(model: bytes, graph: Graph) -> bytes:
@@ -77,7 +78,7 @@ def with_hidden_outputs(model: bytes, graph: Graph) -> bytes:
 
     proto = ModelProto.FromString(model)
     for name in graph.hidden_bits():
-        shape = ["N", *graph.values[name].shape]
+        shape: list[str | int | None] = ["N", *graph.values[name].shape]
         proto.graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     data: bytes = proto.SerializeToString()
     return data

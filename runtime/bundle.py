@@ -1,0 +1,246 @@
+"""A bundle: the folder that ships a model. Everything in it is checked against its manifest before it is used.
+
+model.onnx                                canonical ONNX
+manifest.json                             versions, input, classes, accuracy, source, sizes and hashes
+golden/{images,logits,digests}.npy        test images and the reference's answers to the last bit
+targets/ARCH-CPU/{libbnnt.so,bnnt.h,bnnt-run}   the native engine, once for each target
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Literal
+
+import pydantic
+
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.runtime import golden
+from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.engines.engine import EngineName, open_session
+from bnn_toolchain.runtime.engines.native_program import ProgramSession
+from bnn_toolchain.runtime.validate import Contender
+
+MODEL, MANIFEST, GOLDEN, TARGETS = "model.onnx", "manifest.json", "golden", "targets"
+LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
+LARGEST_MANIFEST = 1 << 20  # bytes
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Versions(_Strict):
+    """Which packages made the bundle."""
+
+    bnnt: str
+    torch: str
+    onnx: str
+
+
+class Accuracy(_Strict):
+    """How the exported model did on a data set's test images."""
+
+    data_set: str
+    images: int
+    correct: int
+
+    @property
+    def value(self) -> float:
+        """The share of images classified as labelled."""
+        return self.correct / self.images
+
+
+class Source(_Strict):
+    """The training run that the model was exported from."""
+
+    run: str  # the run folder, seen from the bundle's folder
+    checkpoint: str  # a file in it
+    sha256: str  # of that file
+
+
+class BuiltTarget(_Strict):
+    """One target that the native engine was built for."""
+
+    arch: str
+    cpu: str
+
+    @property
+    def folder(self) -> str:
+        """Where it lies in the bundle."""
+        return f"{TARGETS}/{self.arch}-{self.cpu}"
+
+
+class File(_Strict):
+    """Size in bytes and hash of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Strict):
+    """What manifest.json holds."""
+
+    format: Literal[1]
+    versions: Versions
+    input: InputSpec
+    decided_by: str  # which torch decided the thresholds
+    accuracy: Accuracy
+    source: Source | None
+    targets: tuple[BuiltTarget, ...]
+    files: dict[str, File]  # every file but the manifest, by its path in the bundle
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are those of its manifest."""
+
+    path: Path
+    manifest: Manifest
+    model: bytes  # the content of model.onnx
+    graph: Graph
+
+    @cached_property
+    def golden(self) -> golden.Golden:
+        """The golden vectors.
+
+        Raises:
+            FileFormatError: they are not this model's.
+        """
+        return golden.read_golden(self.path / GOLDEN, self.graph)
+
+    def run_folder(self) -> Path | None:
+        """The training run that the model came from, if the manifest names one.
+
+        Raises:
+            UsageError: its checkpoint is gone, or is not the one that was exported.
+        """
+        source = self.manifest.source
+        if source is None:
+            return None
+        run = (self.path / source.run).resolve()
+        checkpoint = run / source.checkpoint
+        if not checkpoint.is_file():
+            raise UsageError(f"the bundle was exported from {run}, where {source.checkpoint} is missing")
+        if sha256(checkpoint) != source.sha256:
+            raise UsageError(
+                f"{checkpoint} has changed since the bundle was exported: export again, or leave the torch engine out"
+            )
+        return run
+
+    def target_for(self, arch: str, cpu: str) -> BuiltTarget:
+        """The target built for ``cpu``, else any of the same architecture.
+
+        Raises:
+            UsageError: there is none.
+        """
+        fitting = [target for target in self.manifest.targets if target.arch == arch]
+        if not fitting:
+            has = ", ".join(f"{t.arch} {t.cpu}" for t in self.manifest.targets) or "none"
+            raise UsageError(
+                f"{self.path} has no target for {arch} (it has: {has}): export with --target {arch} --cpu {cpu}"
+            )
+        return next((target for target in fitting if target.cpu == cpu), fitting[0])
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read a bundle, and check the size and hash of every file.
+
+    Raises:
+        UsageError: nothing is there.
+        FileFormatError: a file is missing, truncated, changed or foreign; the message names it.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder: give a bundle that `bnnt export` wrote")
+    manifest = read_manifest(path)
+    needed = {MODEL, *(f"{GOLDEN}/{name}" for name in golden.FILES)}
+    needed |= {f"{target.folder}/{name}" for target in manifest.targets for name in (LIBRARY, HEADER, PROGRAM)}
+    if needed != set(manifest.files):
+        wrong = ", ".join(sorted(needed ^ set(manifest.files)))
+        raise FileFormatError(f"{path / MANIFEST} lists other files than a bundle has: {wrong}")
+    for name, file in manifest.files.items():
+        _check_file(path / name, file)
+    model = (path / MODEL).read_bytes()
+    graph = onnx.load(path / MODEL)
+    if (graph.spec, graph.decided_by) != (manifest.input, manifest.decided_by):
+        raise FileFormatError(f"{path / MANIFEST} describes another input, or other thresholds, than {MODEL} holds")
+    return Bundle(path, manifest, model, graph)
+
+
+def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
+    """Make ``engine`` ready to run the bundle's model on ``device``.
+
+    ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
+
+    Raises:
+        Unavailable: the engine or what it needs is not installed.
+        UsageError: the device does not run this engine, or the bundle has no target for it.
+    """
+    if isinstance(device, Local):
+        if engine == "torch" and run is None:
+            run = bundle.run_folder()
+        return Contender(engine, str(device), open_session(engine, bundle.model, run))
+    if engine != "native":
+        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
+    program = bundle.path / bundle.target_for("arm64", device.cpu).folder / PROGRAM
+    return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether ``path`` is a folder that an export wrote: one with a manifest of ours, damaged files or not."""
+    try:
+        read_manifest(path)
+    except FileFormatError:
+        return False
+    return True
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle ``path``.
+
+    Raises:
+        FileFormatError: missing, truncated, or not a manifest.
+    """
+    file = path / MANIFEST
+    try:
+        if file.stat().st_size > LARGEST_MANIFEST:
+            raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
+        manifest = Manifest.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise FileFormatError(f"{file} is truncated, corrupt or foreign: {where}: {first['msg']}") from error
+    except UsageError as error:
+        raise FileFormatError(f"{file}: {error}") from error
+    for name in (*manifest.files, *(target.folder for target in manifest.targets)):
+        if not NAME.fullmatch(name):
+            raise FileFormatError(f"{file} names a file '{name}', which cannot be in a bundle")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_file(path: Path, file: File) -> None:
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            raise FileFormatError(
+                f"{path} has {size} bytes, its manifest says {file.bytes}: it is truncated or changed; export again"
+            )
+        if sha256(path) != file.sha256:
+            raise FileFormatError(f"{path} has changed since the export: its hash is not the manifest's; export again")
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,191 @@
+"""Writing a bundle: all of it, checked, or nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.data.input import check_images
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.runtime.bundle import (
+    GOLDEN,
+    HEADER,
+    LIBRARY,
+    MANIFEST,
+    MODEL,
+    PROGRAM,
+    Accuracy,
+    BuiltTarget,
+    Bundle,
+    File,
+    Manifest,
+    Source,
+    Versions,
+    is_bundle,
+    open_bundle,
+    sha256,
+)
+from bnn_toolchain.runtime.engines.engine import EngineName, open_session
+from bnn_toolchain.runtime.golden import check_golden, make_golden, write_golden
+from bnn_toolchain.runtime.validate import Contender, validate
+
+if TYPE_CHECKING:
+    from bnn_toolchain.runtime.build import Target
+
+GOLDEN_IMAGES = 100
+CHECKED: tuple[EngineName, ...] = ("reference", "onnxruntime", "native")
+CHUNK = 250  # images at a time
+
+
+@dataclass(frozen=True, eq=False)
+class TestImages:
+    """The test split that an export measures accuracy on and takes golden images from."""
+
+    __test__ = False  # pytest: this is no test
+
+    data_set: str
+    images: NDArray[np.uint8]  # (N, H, W, C)
+    labels: NDArray[np.integer]  # (N,)
+
+
+def source_of(run: Path, bundle: Path, checkpoint: str = "best.safetensors") -> Source:
+    """The manifest's entry for the training ``run`` that ``bundle`` is exported from.
+
+    Raises:
+        UsageError: the checkpoint cannot be read.
+    """
+    try:
+        hashed = sha256(run / checkpoint)
+    except OSError as error:
+        raise UsageError(f"cannot read {run / checkpoint}: {error.strerror}") from error
+    return Source(
+        run=Path(os.path.relpath(run.resolve(), bundle.resolve())).as_posix(), checkpoint=checkpoint, sha256=hashed
+    )
+
+
+def export_bundle(
+    graph: Graph,
+    out: Path,
+    *,
+    test: TestImages,
+    source: Source | None = None,
+    targets: Sequence[Target] = (),
+    announce: Callable[[str], None] = lambda message: None,
+) -> Bundle:
+    """Write ``graph`` as a bundle to ``out``, replacing an older bundle there.
+
+    The bundle is made in a hidden folder beside ``out`` and takes its name only after the files, read back, answered
+    the golden images as the reference did, on the reference, onnxruntime and native.
+
+    Raises:
+        UsageError: ``out`` is something else than a bundle, or cannot be written.
+        Unsupported: the graph is not lowered.
+        Unavailable: there is no compiler for the native engine.
+        CheckFailed: an engine differs from the reference; nothing is written.
+    """
+    check_images(test.images, graph.spec)
+    if not len(test.images) or test.labels.shape != test.images.shape[:1]:
+        raise UsageError(f"{len(test.images)} test images with labels of shape {list(test.labels.shape)}")
+    if out.exists() and not is_bundle(out) and not (out.is_dir() and not any(out.iterdir())):
+        raise UsageError(f"{out} exists and is not a bundle: nothing is overwritten; choose another --out")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+        try:
+            _write(graph, made, test, source, targets, announce)
+            _check(open_bundle(made), announce)
+            made.chmod(0o755)
+            _put(made, out)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        raise UsageError(f"cannot write the bundle {out}: {error.strerror}") from error
+    return open_bundle(out)
+
+
+def _write(
+    graph: Graph,
+    folder: Path,
+    test: TestImages,
+    source: Source | None,
+    targets: Iterable[Target],
+    announce: Callable[[str], None],
+) -> None:
+    from bnn_toolchain.runtime.build import build
+
+    onnx.save(graph, folder / MODEL)
+    (folder / GOLDEN).mkdir()
+    # Evenly spread, since a test split may be sorted by class.
+    chosen = np.unique(np.linspace(0, len(test.images) - 1, GOLDEN_IMAGES).round().astype(int))
+    write_golden(make_golden(graph, test.images[chosen]), folder / GOLDEN)
+    built = []
+    for target in targets:
+        entry = BuiltTarget(arch=target.arch, cpu=target.cpu)
+        files = build(target, announce=announce)
+        (folder / entry.folder).mkdir(parents=True)
+        for path, name in ((files.library, LIBRARY), (files.header, HEADER), (files.program, PROGRAM)):
+            shutil.copy(path, folder / entry.folder / name)
+        built.append(entry)
+    announce(f"measuring the exported model on {len(test.images)} test images of {test.data_set}")
+    manifest = Manifest(
+        format=1,
+        versions=Versions(**{name: metadata.version(name) for name in ("bnnt", "torch", "onnx")}),
+        input=graph.spec,
+        decided_by=graph.decided_by,
+        accuracy=_measure(graph, test),
+        source=source,
+        targets=tuple(built),
+        files={
+            path.relative_to(folder).as_posix(): File(bytes=path.stat().st_size, sha256=sha256(path))
+            for path in sorted(folder.rglob("*"))
+            if path.is_file()
+        },
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _measure(graph: Graph, test: TestImages) -> Accuracy:
+    session = open_session("native", onnx.to_bytes(graph))
+    correct = 0
+    for start in range(0, len(test.images), CHUNK):
+        best = session.run(test.images[start : start + CHUNK]).argmax(axis=1)
+        correct += int((best == test.labels[start : start + CHUNK]).sum())
+    return Accuracy(data_set=test.data_set, images=len(test.images), correct=correct)
+
+
+def _check(bundle: Bundle, announce: Callable[[str], None]) -> None:
+    announce(f"checking {', '.join(CHECKED)} on {len(bundle.golden.images)} golden images")
+    contenders = []
+    for engine in CHECKED:
+        session = open_session(engine, bundle.model)
+        if engine != "onnxruntime":  # whose sums of reals may differ
+            check_golden(bundle.golden, bundle.graph, session, engine)
+        contenders.append(Contender(engine, "local", session))
+    validate(bundle.model, contenders, bundle.golden.images).check()
+
+
+def _put(made: Path, out: Path) -> None:
+    """Give ``made`` the name ``out``; an older bundle there keeps its name until the new one takes it."""
+    if not out.exists():
+        made.rename(out)
+        return
+    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
+    out.rename(old / "old")
+    try:
+        made.rename(out)
+    except BaseException:
+        (old / "old").rename(out)
+        raise
+    finally:
+        shutil.rmtree(old, ignore_errors=True)
