@@ -7,25 +7,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-import bnn_toolchain.layers  # noqa: F401 - registers bnnt::sign
 from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.layers import Sign
 
 ORDERS = ("conv-pool-bn-sign", "bn-sign-conv-pool", "conv-bn-sign-pool")
-
-if not hasattr(torch.ops.bnnt, "sign"):
-
-    @torch.library.custom_op("bnnt::sign", mutates_args=())
-    def _sign(x: torch.Tensor) -> torch.Tensor:
-        return torch.where(x >= 0, 1.0, -1.0)
-
-    @_sign.register_fake
-    def _(x: torch.Tensor) -> torch.Tensor:
-        return torch.empty_like(x)
-
-
-class Sign(nn.Module):
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return torch.ops.bnnt.sign(x)
 
 
 class Conv(nn.Module):

@@ -1,0 +1,17 @@
+"""The sign with its gradients, layers with binary weights, the clip of latent weights, the flip ratio."""
+
+from bnn_toolchain.layers.binary import BinaryConv2d, BinaryLinear
+from bnn_toolchain.layers.latent import clip_latents_after_step, flip_ratio, latent_weights, set_gradients
+from bnn_toolchain.layers.sign import Gradient, Sign, sign
+
+__all__ = [
+    "BinaryConv2d",
+    "BinaryLinear",
+    "Gradient",
+    "Sign",
+    "clip_latents_after_step",
+    "flip_ratio",
+    "latent_weights",
+    "set_gradients",
+    "sign",
+]
