@@ -1,0 +1,100 @@
+"""The graph as a .tflite file of Larq Compute Engine (LCE), in both directions, without TensorFlow.
+
+A file that bnnt wrote is read strictly, as the ONNX form is: what was read is written again in memory and must be
+the same bytes.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from math import prod
+from pathlib import Path
+
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.lce.container import LARGEST, decode, encode
+from bnn_toolchain.converters.lce.describe import KEY, describe
+from bnn_toolchain.converters.lce.restore import restore
+from bnn_toolchain.converters.lce.write import Construction, Writer
+from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
+
+
+def save(graph: Graph, path: str | os.PathLike[str]) -> None:
+    """Write ``graph`` to ``path``; a reader sees the old file or the new one, never a part.
+
+    Raises:
+        Unsupported: the graph is not lowered, or LCE cannot express it.
+        UsageError: the file cannot be written.
+    """
+    data, target = to_bytes(graph), Path(path)
+    try:
+        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            Path(temporary).chmod(0o644)
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"cannot write {target}: {error.strerror}") from error
+
+
+def load(path: str | os.PathLike[str]) -> Graph:
+    """Read a file that :func:`save` or LCE's own converter wrote.
+
+    Raises:
+        UsageError: the file cannot be read.
+        FileFormatError: it is truncated or corrupt.
+        Unsupported: an operator that the graph has no place for; the message names it.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    try:
+        return from_bytes(data)
+    except FileFormatError as error:
+        raise FileFormatError(f"{path}: {error}") from error
+    except Unsupported as error:
+        raise Unsupported(f"{path}: {error}") from error
+
+
+def to_bytes(graph: Graph) -> bytes:
+    """The file's content: the same graph gives the same bytes.
+
+    Raises:
+        Unsupported: the graph is not lowered, or LCE cannot express it: the message says which node and why.
+    """
+    return encode(Writer(graph).container(describe(graph)))
+
+
+def constructions(graph: Graph) -> tuple[Construction, ...]:
+    """The nodes that LCE has no operator for, and what stands for each in the file.
+
+    Raises:
+        Unsupported: as :func:`to_bytes`.
+    """
+    writer = Writer(graph)
+    writer.container({})
+    return tuple(writer.constructions)
+
+
+def from_bytes(data: bytes) -> Graph:
+    """The inverse of :func:`to_bytes`; files of LCE's own converter are read too.
+
+    Raises:
+        FileFormatError: truncated or corrupt.
+        Unsupported: an operator that the graph has no place for.
+    """
+    container = decode(data)
+    if KEY not in container.metadata:
+        raise Unsupported("a file that bnnt did not write")
+    graph = restore(container)
+    for name, value in graph.values.items():
+        if prod(value.shape) > LARGEST:
+            raise FileFormatError(f"the value '{name}' has {prod(value.shape)} elements an image: the file is corrupt")
+    if to_bytes(graph) != data:
+        raise FileFormatError("the operators are not those that bnnt writes for this graph: the file was changed")
+    return graph
