@@ -67,4 +67,4 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None) -> S
                     "the torch engine runs the trained module, and the model names no training run: "
                     "give the run folder, or leave this engine out"
                 )
-            return torch.load(run)
+            return torch.load(model, run)

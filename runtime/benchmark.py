@@ -1,0 +1,172 @@
+"""What one image costs on this machine: the native engine beside onnxruntime, and beside the same network in float.
+
+All run on one thread, one image at a time, in interleaved rounds, so that a machine that slows down slows all of them;
+ratios compare engines within a round.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import metadata
+from math import ceil
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph import INPUT
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.engines import onnxruntime
+from bnn_toolchain.runtime.float_twin import float_twin, int8_twin
+
+if TYPE_CHECKING:
+    from bnn_toolchain.runtime.engines.native import NodeTime
+
+ROUNDS = 25
+SAMPLE = 0.02  # seconds that one engine runs in one round, at least
+PROFILE = 0.2  # seconds for the profile
+WARM_UP = 3  # runs of each engine before the first round
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Where it was measured."""
+
+    name: str
+    cpu: str
+    system: str
+    load_before: float  # load average of the last minute: above 0 somebody else was busy
+    load_after: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """One engine on one file; seconds for one image."""
+
+    engine: str
+    network: str  # "binary", "float" or "int8"
+    version: str  # of the engine
+    file_bytes: int
+    cpu_median: float
+    cpu_min: float
+    wall_median: float
+    wall_min: float
+    times_faster: float  # the float network's CPU time divided by this one's, in the same round; the median
+    images: int  # that were run, warm-up aside
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """All engines, interleaved."""
+
+    machine: Machine
+    threads: int
+    rounds: int
+    timings: tuple[Timing, ...]
+    profile: tuple[NodeTime, ...]  # of the native engine
+
+
+@dataclass(frozen=True)
+class _Peer:
+    engine: str
+    network: str
+    version: str
+    file_bytes: int
+    run: Callable[[], Any]  # one image
+
+
+def benchmark(model: bytes, device: Device | None = None, rounds: int = ROUNDS) -> Benchmark:
+    """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
+
+    Every engine gets the same random image. The float network is :func:`bnn_toolchain.runtime.float_twin.float_twin`.
+
+    Raises:
+        UsageError: the device emulates, so that its time would mean nothing.
+        Unavailable: an engine is not installed.
+    """
+    if device is not None and not isinstance(device, Local):
+        raise UsageError(
+            f"{device} is an emulator: its time says nothing about the CPU that it emulates; copy the bundle's "
+            "target folder and model.onnx to the device and run: bnnt-run model.onnx --bench 2 --profile"
+        )
+    from bnn_toolchain.runtime.engines import native
+
+    graph = onnx.from_bytes(model)
+    image = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.shape), np.uint8)
+    session = native.load(model)
+    peers = [
+        _Peer("native", "binary", session.version, len(model), lambda: session.run(image)),
+        _stock("binary", model, image),
+        _stock("float", float_twin(graph), image),
+        _stock("int8", int8_twin(graph), image),
+    ]
+    before = os.getloadavg()[0]
+    repeats = [_repeats(peer.run) for peer in peers]
+    samples = [[_sample(peer.run, n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
+    after = os.getloadavg()[0]
+    once = min(sample[0][0] for sample in samples)
+    return Benchmark(
+        machine=Machine(platform.node(), _cpu(), f"{platform.system()} {platform.machine()}", before, after),
+        threads=1,
+        rounds=rounds,
+        timings=tuple(_timing(peers, samples, index, repeats[index]) for index in range(len(peers))),
+        profile=session.profile(image, max(1, ceil(PROFILE / once))),
+    )
+
+
+def _stock(network: str, model: bytes, image: np.ndarray[Any, np.dtype[np.uint8]]) -> _Peer:
+    session = onnxruntime.open_bytes(model)
+    version = metadata.version("onnxruntime")
+    return _Peer("onnxruntime", network, version, len(model), lambda: session.run(None, {INPUT: image}))
+
+
+def _repeats(run: Callable[[], Any]) -> int:
+    """How many runs fill a sample."""
+    for _ in range(WARM_UP):
+        run()
+    start = time.perf_counter()
+    run()
+    return max(1, ceil(SAMPLE / (time.perf_counter() - start)))
+
+
+def _sample(run: Callable[[], Any], repeats: int) -> tuple[float, float]:
+    """CPU seconds (of all threads of this process) and wall seconds of one run."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    for _ in range(repeats):
+        run()
+    return (time.process_time() - cpu) / repeats, (time.perf_counter() - wall) / repeats
+
+
+def _timing(peers: list[_Peer], samples: list[list[tuple[float, float]]], index: int, repeats: int) -> Timing:
+    peer = peers[index]
+    baseline = next(i for i, other in enumerate(peers) if other.network == "float")
+    cpu, wall = zip(*(sample[index] for sample in samples), strict=True)
+    return Timing(
+        engine=peer.engine,
+        network=peer.network,
+        version=peer.version,
+        file_bytes=peer.file_bytes,
+        cpu_median=median(cpu),
+        cpu_min=min(cpu),
+        wall_median=median(wall),
+        wall_min=min(wall),
+        times_faster=median(sample[baseline][0] / sample[index][0] for sample in samples),
+        images=repeats * len(samples),
+    )
+
+
+def _cpu() -> str:
+    """The CPU's own name where the system tells it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
