@@ -1,0 +1,5 @@
+"""Where images come from, how a batch is augmented, and the input specification that travels with a model.
+
+Nothing is imported here: :mod:`bnn_toolchain.data.input` needs numpy alone, and files are read with it on machines that
+have no torch.
+"""

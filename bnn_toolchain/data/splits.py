@@ -1,0 +1,84 @@
+"""Images and labels in memory, split into those that train, those that validate and those that test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.data.input import InputSpec, check_images
+from bnn_toolchain.errors import UsageError
+
+VALIDATION = 0.1
+"""The share of the training images, at their end, that validates."""
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """Images uint8 [N, H, W, C] and their classes int64 [N]."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def take(self, index: NDArray[np.int64] | slice) -> Labelled:
+        """The images of ``index``, in that order."""
+        return Labelled(self.images[index], self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Splits:
+    """A whole data set; ``source`` says in words where it was read from."""
+
+    train: Labelled
+    validation: Labelled
+    test: Labelled
+    spec: InputSpec
+    source: str
+
+
+def split(train: Labelled, test: Labelled, spec: InputSpec, source: str) -> Splits:
+    """The last tenth of ``train`` validates.
+
+    Raises:
+        UsageError: an empty split, images of another size than the specification's, a label that has no class, or a
+            training split sorted by class, whose end is no sample of it.
+    """
+    for name, part in (("training", train), ("test", test)):
+        check_images(part.images, spec)
+        if not len(part):
+            raise UsageError(f"{source}: the {name} split is empty")
+        outside = part.labels[(part.labels < 0) | (part.labels >= len(spec.classes))]
+        if len(outside):
+            raise UsageError(
+                f"{source}: label {outside[0]} in the {name} split, but there are {len(spec.classes)} classes"
+            )
+    held = round(len(train) * VALIDATION)
+    if not held:
+        raise UsageError(f"{source}: {len(train)} training images are too few to hold a tenth out for validation")
+    if train.labels[0] != train.labels[-1] and np.all(np.diff(train.labels) >= 0):
+        raise UsageError(
+            f"{source}: the training split is sorted by class, so its end cannot validate: set data.shuffle"
+        )
+    return Splits(train.take(slice(None, -held)), train.take(slice(-held, None)), test, spec, source)
+
+
+def shuffled(part: Labelled, seed: int) -> Labelled:
+    """The same images in an order that depends on ``seed`` and their number alone."""
+    return part.take(np.random.default_rng(seed).permutation(len(part)))
+
+
+def stratified(whole: Labelled, test_share: float, seed: int) -> tuple[Labelled, Labelled]:
+    """Training and test images, shuffled, the test holding ``test_share`` of each class, rounded."""
+    rng = np.random.default_rng(seed)
+    train: list[NDArray[np.int64]] = []
+    test: list[NDArray[np.int64]] = []
+    for label in np.unique(whole.labels):
+        members = rng.permutation(np.flatnonzero(whole.labels == label))
+        count = round(len(members) * test_share)
+        test.append(members[:count])
+        train.append(members[count:])
+    return whole.take(rng.permutation(np.concatenate(train))), whole.take(rng.permutation(np.concatenate(test)))

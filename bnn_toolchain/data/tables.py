@@ -1,0 +1,116 @@
+"""Tables of encoded images: parquet files and data sets of the hub."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from bnn_toolchain.data.config import Columns
+from bnn_toolchain.data.images import decode_all
+from bnn_toolchain.data.splits import Labelled
+from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
+
+
+def read_parquet(path: Path, columns: Columns) -> pa.Table:
+    """The image and label columns of a parquet file.
+
+    Raises:
+        UsageError: it is not there, or has not these columns.
+        FileFormatError: it is truncated or no parquet file.
+    """
+    if not path.is_file():
+        raise UsageError(f"{path} is not there: data.train and data.test name parquet files")
+    try:
+        found = pq.read_schema(path).names
+        _check_columns(found, columns, str(path))
+        return pq.read_table(path, columns=[columns.image_column, columns.label_column])
+    except (pa.ArrowException, OSError) as error:
+        raise FileFormatError(f"{path} is not a whole parquet file: {error}") from error
+
+
+def read_hub(name: str, configuration: str | None, split: str, columns: Columns) -> pa.Table:
+    """The image and label columns of a split of a data set of the hub.
+
+    Raises:
+        UsageError: there is no such data set, split or column.
+        Unavailable: the hub cannot be reached.
+    """
+    from datasets import DownloadConfig, Image, load_dataset
+    from datasets.exceptions import DatasetNotFoundError
+
+    try:
+        found = load_dataset(name, configuration, split=split, download_config=DownloadConfig(max_retries=1))
+    except (DatasetNotFoundError, ValueError) as error:
+        raise UsageError(f"data set '{name}', split '{split}': {error}") from error
+    except (ConnectionError, OSError) as error:
+        raise Unavailable(
+            f"data set '{name}' cannot be fetched: {error}. Without a network, set BNNT_DATA to a folder that holds "
+            f"mnist or cifar10, or use data.source=parquet or folder"
+        ) from error
+    _check_columns(found.column_names, columns, name)
+    table: pa.Table = found.cast_column(columns.image_column, Image(decode=False)).with_format("arrow")[:]
+    features = {columns.label_column: _label_feature(getattr(found.features[columns.label_column], "names", None))}
+    metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
+    return table.select([columns.image_column, columns.label_column]).replace_schema_metadata(metadata)
+
+
+def labelled(table: pa.Table, columns: Columns, channels: int | None, rows: NDArray[np.int64], name: str) -> Labelled:
+    """The decoded images of the table's ``rows``, in that order.
+
+    Raises:
+        UsageError: no rows, labels that are no integers, images of different sizes or colours.
+        FileFormatError: a corrupt image; the message has its row.
+    """
+    if not len(rows):
+        raise UsageError(f"{name} has no rows")
+    table = table.take(rows)
+    labels = table.column(columns.label_column)
+    if not pa.types.is_integer(labels.type) or labels.null_count:
+        raise UsageError(f"{name}: column '{columns.label_column}' holds {labels.type}: labels must be whole numbers")
+    files = [
+        (f"{name}, row {row}", _content(value, f"{name}, row {row}"))
+        for row, value in zip(rows, table.column(columns.image_column).to_pylist(), strict=True)
+    ]
+    return Labelled(decode_all(files, channels), labels.to_numpy().astype(np.int64))
+
+
+def class_names(table: pa.Table, column: str, largest: int) -> tuple[str, ...]:
+    """Names from the table's metadata; without any, the numbers 0 to ``largest``."""
+    raw = (table.schema.metadata or {}).get(b"huggingface")
+    numbers = tuple(str(label) for label in range(largest + 1))
+    if raw is None:
+        return numbers
+    try:
+        names = json.loads(raw)["info"]["features"][column].get("names")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileFormatError(f"the table's 'huggingface' metadata has no feature '{column}': {error!r}") from error
+    return tuple(str(name) for name in names) if names else numbers
+
+
+def _label_feature(names: list[str] | None) -> dict[str, Any]:
+    return {"_type": "ClassLabel", "names": names} if names else {"_type": "Value"}
+
+
+def _check_columns(found: list[str], columns: Columns, name: str) -> None:
+    for field, column in (("image_column", columns.image_column), ("label_column", columns.label_column)):
+        if column not in found:
+            raise UsageError(f"{name} has no column '{column}': set data.{field} to one of {', '.join(found)}")
+
+
+def _content(value: Any, name: str) -> bytes:
+    match value:
+        case bytes() | {"bytes": bytes()}:
+            return value if isinstance(value, bytes) else bytes(value["bytes"])
+        case {"path": str(path)}:
+            try:
+                return Path(path).read_bytes()
+            except OSError as error:
+                raise UsageError(f"{name}: cannot read {path}: {error.strerror}") from error
+        case _:
+            raise FileFormatError(f"{name} holds no encoded image but {type(value).__name__}")
