@@ -1,0 +1,52 @@
+"""The float twin has the binary network's layers: as many multiplications, the same output."""
+
+import logging
+from math import prod
+
+import numpy as np
+import onnx
+import pytest
+
+from bnn_toolchain.converters.report import report
+from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
+from bnn_toolchain.runtime.float_twin import float_twin, int8_twin
+from tests.converters.graphs import fused, images, mixed
+
+
+def macs(data):
+    """Multiply-accumulates of all convolutions and dense layers, from the file's own inferred shapes."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(data), strict_mode=True, data_prop=True)
+    values = [*model.graph.value_info, *model.graph.output]
+    shapes = {v.name: [d.dim_value for d in v.type.tensor_type.shape.dim[1:]] for v in values}
+    weights = {t.name: list(t.dims) for t in model.graph.initializer}
+    return sum(
+        prod(shapes[node.output[0]]) * prod(weights[node.input[1]][1:])
+        for node in model.graph.node
+        if node.op_type in ("Conv", "Gemm")
+    )
+
+
+@pytest.mark.parametrize("make", [fused, mixed])
+def test_as_many_multiplications_and_the_same_output(make):
+    rng = np.random.default_rng(0)
+    graph = make(rng)
+    data = float_twin(graph)
+    onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
+    costs = report(graph)
+    assert macs(data) == costs.binary_macs + costs.other_macs
+    logits = open_bytes(data).run(None, {"pixels": images(rng, graph.spec, 3)})[0]
+    assert logits.shape == (3, 4) and np.isfinite(logits).all() and logits.std() > 0
+    assert float_twin(graph) == data
+
+
+def test_int8_is_quantised_and_close_to_the_float_twin(caplog):
+    rng = np.random.default_rng(0)
+    graph = fused(rng)
+    with caplog.at_level(logging.WARNING):
+        data = int8_twin(graph)
+    assert not caplog.records
+    weights = [t for t in onnx.load_from_string(data).graph.initializer if t.data_type == onnx.TensorProto.INT8]
+    assert len(weights) >= 5
+    pixels = images(rng, graph.spec, 50)
+    exact, rounded = (open_bytes(model).run(None, {"pixels": pixels})[0] for model in (float_twin(graph), data))
+    assert np.abs(exact - rounded).mean() < 0.1 * np.abs(exact).mean()
