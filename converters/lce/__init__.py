@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
@@ -88,13 +89,40 @@ def from_bytes(data: bytes) -> Graph:
         FileFormatError: truncated or corrupt.
         Unsupported: an operator that the graph has no place for.
     """
+    return read(data).graph
+
+
+@dataclass(frozen=True)
+class Model:
+    """What a file holds: the graph, and where the file has the values that are tensors of it too."""
+
+    graph: Graph
+    tensors: dict[str, int]  # the index of a node's tensor by the node's name
+    outputs: tuple[int, ...]
+
+
+def read(data: bytes) -> Model:
+    """As :func:`from_bytes`, with the way back to the file's tensors.
+
+    Raises:
+        As :func:`from_bytes`.
+    """
     container = decode(data)
     if KEY not in container.metadata:
         raise Unsupported("a file that bnnt did not write")
     graph = restore(container)
+    check_sizes(graph)
+    if to_bytes(graph) != data:
+        raise FileFormatError("the operators are not those that bnnt writes for this graph: the file was changed")
+    return Model(graph, {tensor.name: index for index, tensor in enumerate(container.tensors)}, container.outputs)
+
+
+def check_sizes(graph: Graph) -> None:
+    """Refuse a graph with a value that no file can mean.
+
+    Raises:
+        FileFormatError: the message names the value.
+    """
     for name, value in graph.values.items():
         if prod(value.shape) > LARGEST:
             raise FileFormatError(f"the value '{name}' has {prod(value.shape)} elements an image: the file is corrupt")
-    if to_bytes(graph) != data:
-        raise FileFormatError("the operators are not those that bnnt writes for this graph: the file was changed")
-    return graph

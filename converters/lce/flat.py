@@ -8,6 +8,7 @@ its size.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from typing import Any
 
 import flatbuffers
@@ -47,18 +48,18 @@ class FlatReader:
         Raises:
             FileFormatError: an offset or a length that leaves the file, or parts shared beyond reason.
         """
-        vtable = position - self.number("i32", position)
-        length = self.number("u16", vtable)
-        size = self.number("u16", vtable + 2)
+        places = zip(TABLES[name], self.places(name, position), strict=True)
+        return {f.name: absent(f) if place is None else self.field(f, place) for f, place in places if f.type}
+
+    def places(self, name: str, position: int) -> list[int | None]:
+        """Where each field of a table is; None where the table leaves it out."""
+        vtable = position - int(self.number("i32", position))
+        length = int(self.number("u16", vtable))
         self.span(vtable, length)
-        self.span(position, size)
-        values: dict[str, Any] = {}
-        for slot, field in enumerate(TABLES[name]):
-            entry = 4 + 2 * slot
-            offset = self.number("u16", vtable + entry) if entry + 2 <= length else 0
-            if field.type:
-                values[field.name] = self.field(field, position + offset) if offset else absent(field)
-        return values
+        self.span(position, int(self.number("u16", vtable + 2)))
+        entries = range(4, 4 + 2 * len(TABLES[name]), 2)
+        offsets = [int(self.number("u16", vtable + entry)) if entry + 2 <= length else 0 for entry in entries]
+        return [position + offset if offset else None for offset in offsets]
 
     def field(self, field: Field, position: int) -> Any:
         kind = field.type
@@ -102,6 +103,30 @@ class FlatReader:
         self.left -= length
         if self.left < 0:
             raise FileFormatError("the parts of the file point at each other without end: it is damaged")
+
+
+def with_outputs(data: bytes, indices: Sequence[int]) -> bytes:
+    """The same file whose first subgraph yields the tensors ``indices`` instead; everything else stays where it is.
+
+    Raises:
+        FileFormatError: the file is damaged.
+    """
+    reader = FlatReader(data)
+
+    def field(table: str, position: int, name: str) -> int:
+        slot = [f.name for f in TABLES[table]].index(name)
+        place = reader.places(table, position)[slot]
+        if place is None:
+            raise FileFormatError(f"the file's {table} has no {name}")
+        return place
+
+    subgraphs = field("Model", reader.number("u32", 0), "subgraphs")
+    first = subgraphs + reader.number("u32", subgraphs) + 4
+    outputs = field("SubGraph", first + reader.number("u32", first), "outputs")
+    end = len(data) + -len(data) % 4
+    vector = struct.pack(f"<I{len(indices)}i", len(indices), *indices)
+    changed = data[:outputs] + struct.pack("<I", end - outputs) + data[outputs + 4 :]
+    return changed.ljust(end, b"\0") + vector
 
 
 def absent(field: Field) -> Any:

@@ -301,8 +301,7 @@ class Writer:
         if padding is None or (padding == SAME and conv.pad_value):
             inputs[0] = self.pad(name, at, x, conv.pads, np.array([conv.pad_value], np.float32))
             padding = VALID
-        if offset is not None:
-            inputs.append(self.constant(f"{name}/bias", offset))
+        inputs.append(self.bias(name, offset, len(weight)))
         self.note(name, "it reads integers or reals: its weights are unpacked in each run, for a float convolution")
         return self.real("CONV_2D", tuple(inputs), result, acc, padding=padding, **windows(conv))
 
@@ -336,8 +335,7 @@ class Writer:
         if padding is None:
             at, padding = self.pad(name, at, x, conv.pads, np.zeros(1, np.float32)), VALID
         inputs = [at, self.constant(f"{name}/weight", conv.weight.transpose(0, 2, 3, 1))]
-        if conv.bias is not None:
-            inputs.append(self.constant(f"{name}/bias", conv.bias))
+        inputs.append(self.bias(name, conv.bias, len(conv.weight)))
         return self.real("CONV_2D", tuple(inputs), name, value, padding=padding, **windows(conv))
 
     def flatten(self, name: str, at: int, x: Value, value: Value) -> int:
@@ -362,6 +360,12 @@ class Writer:
         if fill is None or not fill.any():
             return write("PAD", (at, amounts), f"{name}/around", shape)
         return write("PADV2", (at, amounts, self.constant(f"{name}/fill", fill)), f"{name}/around", shape)
+
+    def bias(self, name: str, bias: NDArray[np.float32] | None, outputs: int) -> int:
+        """CONV_2D wants a bias always."""
+        if bias is None:
+            return self.constant(f"{name}/no_bias", np.zeros(outputs, np.float32))
+        return self.constant(f"{name}/bias", bias)
 
     def per_channel(self, code: str, at: int, key: str, array: NDArray[np.float32], result: str, value: Value) -> int:
         return self.real(code, (at, self.constant(key, array)), result, value)

@@ -1,0 +1,180 @@
+"""Larq Compute Engine's own interpreter: a second opinion on .tflite files, and what they cost there.
+
+It runs in a worker process, because it needs numpy 1 and can crash; a crash ends as an error that names the model and
+the flags, and the next call starts a new worker.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Sequence
+from math import prod
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.lce import read
+from bnn_toolchain.converters.lce.flat import with_outputs
+from bnn_toolchain.data.input import check_images
+from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.runtime import lce_environment
+from bnn_toolchain.runtime.digest import Hidden
+
+Kernel = Literal["indirect", "optimized", "reference"]
+KERNELS: dict[Kernel, dict[str, bool]] = {
+    "indirect": {"reference": False, "indirect": True},  # the fastest on x86; one thread
+    "optimized": {"reference": False, "indirect": False},  # LCE's default; a plain loop on x86; no groups
+    "reference": {"reference": True, "indirect": False},
+}
+"""LCE's three implementations of its binary convolution."""
+
+WORDS = 40  # of what the interpreter printed, in messages
+WORKER = Path(__file__).with_name("lce_worker.py")
+
+
+class LceSession:
+    """One file in LCE's interpreter; the worker that answers :meth:`run_hidden` starts when it is first asked."""
+
+    def __init__(self, model: bytes, kernel: Kernel, threads: int, name: str) -> None:
+        read_model = read(model)
+        self.graph: Graph = read_model.graph
+        hidden = {value: read_model.tensors[value] for value in self.graph.hidden_bits()}
+        self._hidden = tuple(hidden)
+        output = read_model.outputs[0]
+        self._plain = Worker(model, kernel, threads, name)
+        self._all = Worker(with_outputs(model, (output, *hidden.values())), kernel, threads, name)
+
+    def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Logits [N, F] of uint8 images [N, H, W, C].
+
+        Raises:
+            UsageError: images of another type or size.
+            CheckFailed: LCE refuses the file or crashes on it.
+        """
+        return self.run_timed(images)[0]
+
+    def run_timed(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
+        """The logits, and the seconds that each image took inside the interpreter: float64 [N].
+
+        Raises:
+            As :meth:`run`.
+        """
+        check_images(images, self.graph.spec)
+        seconds, logits = self._plain.run(images)
+        return _channels_first(logits), seconds
+
+    def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
+        """The logits and all binary activations, packed as the reference packs them.
+
+        Raises:
+            As :meth:`run`.
+        """
+        check_images(images, self.graph.spec)
+        _, logits, *words = self._all.run(images)
+        hidden = {}
+        for name, bits in zip(self._hidden, words, strict=True):
+            shape = self.graph.values[name].shape
+            packed = np.ascontiguousarray(bits, "<i4").view(np.uint8)[..., : -(-shape[0] // 8)]
+            hidden[name] = packed if len(shape) == 3 else packed.reshape(len(images), -1)
+        return _channels_first(logits), hidden
+
+
+class Worker:
+    """A process with one model in it, started when it is needed and again after it crashed."""
+
+    def __init__(self, model: bytes, kernel: Kernel, threads: int, name: str) -> None:
+        if kernel not in KERNELS:
+            raise UsageError(f"LCE has no kernel '{kernel}': choose from {', '.join(KERNELS)}")
+        self._model = model
+        self._flags = {"threads": threads, **KERNELS[kernel]}
+        self._who = f"LCE's interpreter on {name} (kernel {kernel}, {threads} thread{'s' * (threads > 1)})"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, inputs: NDArray[Any]) -> list[NDArray[Any]]:
+        """The seconds of each image, then every output for all of them.
+
+        Raises:
+            Unavailable: the interpreter is not installed or cannot run here.
+            CheckFailed: it refuses the model, or crashes.
+        """
+        if self._process is None:
+            self._process = _start()
+            self._ask({"model": len(self._model), **self._flags}, self._model)
+        raw = np.ascontiguousarray(inputs)
+        return self._ask({"run": raw.nbytes, "shape": raw.shape, "dtype": raw.dtype.str}, raw.tobytes())
+
+    def close(self) -> None:
+        """End the process; the next call starts another."""
+        process, self._process = self._process, None
+        if process:
+            process.kill()
+            process.communicate()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _ask(self, request: dict[str, Any], payload: bytes) -> list[NDArray[Any]]:
+        process = self._process
+        assert process and process.stdin and process.stdout
+        try:
+            process.stdin.write(json.dumps(request).encode() + b"\n")
+            process.stdin.write(payload)
+            process.stdin.flush()
+            line = process.stdout.readline()
+            answer = json.loads(line) if line.endswith(b"\n") else None
+            arrays = [] if answer is None else [_array(process, *form) for form in answer.get("arrays", ())]
+        except (OSError, EOFError):
+            answer = None
+        if answer is None:
+            raise CheckFailed(f"{self._who} crashed: {self._end()}")
+        if "error" in answer:
+            self._process.kill()
+            raise CheckFailed(f"{self._who} refuses: {self._end() or answer['error']}")
+        return arrays
+
+    def _end(self) -> str:
+        """Wait for the process to end: the signal that it died of unless we sent it, and what it printed last."""
+        process, self._process = self._process, None
+        assert process
+        _, said = process.communicate()
+        died = process.returncode not in (0, -signal.SIGKILL)
+        how = [signal.Signals(-process.returncode).name if process.returncode < 0 else "it ended"] if died else []
+        return " ".join([*how, *said.decode(errors="replace").split()[-WORDS:]])
+
+
+def _start() -> subprocess.Popen[bytes]:
+    environment = lce_environment.find()
+    command = [lce_environment.interpreter(), "-I", "-S", str(WORKER), str(environment)]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def _array(process: subprocess.Popen[bytes], dtype: str, shape: Sequence[int]) -> NDArray[Any]:
+    assert process.stdout
+    size = prod(shape) * np.dtype(dtype).itemsize
+    raw = process.stdout.read(size)
+    if len(raw) != size:
+        raise EOFError
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def _channels_first(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    return values.transpose(0, 3, 1, 2) if values.ndim == 4 else values
+
+
+def load(model: bytes, kernel: Kernel = "indirect", threads: int = 1, name: str = "the model") -> LceSession:
+    """A session on the content of a .tflite file; ``name`` stands in messages.
+
+    Raises:
+        Unavailable: LCE's interpreter is not installed or cannot run here.
+        UsageError: there is no such kernel.
+        FileFormatError: the file is damaged.
+        Unsupported: it holds operators that bnnt does not know.
+    """
+    lce_environment.find()
+    return LceSession(model, kernel, threads, name)

@@ -1,0 +1,65 @@
+"""LCE's interpreter in a process of its own: ``python -I -S lce_worker.py ENVIRONMENT``.
+
+It imports nothing of bnnt. A message is a line of JSON and then the bytes that the line announces; arrays travel as raw
+bytes. Requests: {"model": size, "threads", "reference", "indirect"} and {"run": count, "shape", "dtype"}.
+"""
+
+import importlib.util
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+
+def main() -> None:
+    """Answer requests until the pipe closes."""
+    # The library may print; only answers belong on the pipe.
+    answers = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    requests = sys.stdin.buffer
+    environment = sys.argv[1]
+    sys.path.insert(0, environment)
+    import numpy as np
+
+    path = Path(environment, "larq_compute_engine", "tflite", "python", "interpreter_wrapper_lite.so")
+    spec = importlib.util.spec_from_file_location("interpreter_wrapper_lite", path)
+    assert spec is not None and spec.loader is not None
+    library = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(library)
+    model = None
+
+    while line := requests.readline():
+        request = json.loads(line)
+        try:
+            if "model" in request:
+                data = requests.read(request["model"])
+                flags = request["threads"], request["reference"], request["indirect"], False
+                model = library.LiteInterpreter(data, *flags)
+                arrays = []
+            else:
+                shape, dtype = request["shape"], np.dtype(request["dtype"])
+                raw = requests.read(request["run"])
+                arrays = run(np, model, np.frombuffer(raw, dtype).reshape(shape))
+            answer = {"arrays": [[a.dtype.str, list(a.shape)] for a in arrays]}
+        except Exception as error:
+            arrays, answer = [], {"error": f"{type(error).__name__}: {error}"}
+        answers.write(json.dumps(answer).encode() + b"\n")
+        for array in arrays:
+            answers.write(np.ascontiguousarray(array).data)
+        answers.flush()
+
+
+def run(np, model, inputs):  # type: ignore[no-untyped-def]
+    """The seconds of each image, then every output, stacked: the file's batch is one image."""
+    seconds, outputs = [], []
+    for image in inputs:
+        start = time.perf_counter()
+        found = model.predict([image[None]])
+        seconds.append(time.perf_counter() - start)
+        outputs.append(found)
+    return [np.array(seconds), *(np.concatenate(parts) for parts in zip(*outputs, strict=True))]
+
+
+if __name__ == "__main__":
+    main()
