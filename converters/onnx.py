@@ -201,7 +201,7 @@ class _Form:
 def _write(node: Node, x: Value) -> tuple[NodeProto, list[TensorProto]]:
     form = _form(node, x)
     tensors = [
-        numpy_helper.from_array(np.ascontiguousarray(array), f"{node.name}{SEPARATOR}{key}")
+        numpy_helper.from_array(np.asarray(array, order="C"), f"{node.name}{SEPARATOR}{key}")
         for key, array in form.arrays.items()
     ]
     inputs = [*node.inputs, *(tensor.name for tensor in tensors)]

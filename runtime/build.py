@@ -1,0 +1,218 @@
+"""Compile the native engine for a target, once, into the user's cache.
+
+Every source is compiled apart and then linked with one fixed line: zig builds a target's runtime libraries again for
+every distinct link line. Nothing of a C library is linked in. ``libbnnt.so`` leaves memcpy, memset and clock_gettime to
+the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` talks to Linux itself and is static.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bnn_toolchain.errors import Unavailable
+
+SOURCES = Path(__file__).parent / "native"
+HEADER = SOURCES / "bnnt.h"
+
+Arch = Literal["x86_64", "arm64"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to build for. ``cpu`` is the compiler's name of the oldest CPU that must run it, e.g. cortex-a72."""
+
+    arch: Arch
+    cpu: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """The files of one build, in the cache."""
+
+    library: Path
+    program: Path
+    header: Path
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Sources that are compiled alike."""
+
+    path: str
+    flags: tuple[str, ...] = ()
+
+
+_COMMON = (_Folder("core"), _Folder("kernels"), _Folder("kernels/portable"), _Folder("host"))
+_LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
+    "x86_64": _COMMON,
+    "arm64": _COMMON,
+}
+_PROGRAM = _Folder("program")
+
+# No contraction of a product and a sum into one rounding: the order and the roundings of real sums are fixed.
+_COMPILE = (
+    *("-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
+    *("-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra"),
+)
+_LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sections", "-s")
+_LINK_PROGRAM = ("-static", "-nostdlib", "-Wl,--gc-sections", "-s")
+
+
+def host_target() -> Target:
+    """This machine, down to the oldest CPU that the library runs on: wider kernels are chosen when it loads.
+
+    Raises:
+        Unavailable: neither Linux on x86-64 nor on ARM64.
+    """
+    machine = platform.machine().lower()
+    if sys.platform == "linux" and machine in ("x86_64", "amd64"):
+        return Target("x86_64", "x86-64-v2")
+    if sys.platform == "linux" and machine in ("aarch64", "arm64"):
+        return Target("arm64", "generic")
+    raise Unavailable(
+        f"the native engine runs on Linux on x86-64 and ARM64, not on {sys.platform} {machine}: "
+        "use the engine onnxruntime here"
+    )
+
+
+def find_compiler() -> tuple[str, ...]:
+    """The C++ compiler's command: the environment variable CXX if it is set, else the one in the package ziglang.
+
+    Raises:
+        Unavailable: CXX names no program, or there is neither.
+    """
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    if chosen:
+        if shutil.which(chosen[0]) is None:
+            raise Unavailable(f"CXX is '{os.environ['CXX']}', but there is no such program: set it right or unset it")
+        return tuple(chosen)
+    if importlib.util.find_spec("ziglang") is None:
+        raise Unavailable(
+            "no C++ compiler for the native engine: pip install ziglang, or set CXX to a compiler for the target"
+        )
+    return (sys.executable, "-m", "ziglang", "c++")
+
+
+def build(
+    target: Target,
+    compiler: tuple[str, ...] | None = None,
+    announce: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> Build:
+    """The native engine for ``target``: from the cache, or compiled now, which ``announce`` is told in one line.
+
+    Two processes may build the same thing at once: each works in a folder of its own, and the first to finish wins.
+
+    Raises:
+        Unavailable: no compiler, one that fails, or a cache that cannot be written.
+    """
+    command = find_compiler() if compiler is None else compiler
+    folder = cache_folder() / f"native-{target.arch}-{target.cpu}-{_key(target, command)}"
+    result = Build(folder / "libbnnt.so", folder / "bnnt-run", folder / "bnnt.h")
+    if folder.is_dir():
+        return result
+    announce(f"building the native engine for {target.arch} {target.cpu} (once, kept in {folder.parent})")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
+            done = Path(temporary) / "done"
+            done.mkdir()
+            _compile(target, command, Path(temporary), done)
+            shutil.copyfile(HEADER, done / HEADER.name)
+            try:
+                done.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+    except OSError as error:
+        raise Unavailable(
+            f"cannot write the cache {folder.parent}: {error.strerror}: set BNNT_CACHE to a folder of yours"
+        ) from error
+    return result
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: the environment variable BNNT_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("BNNT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "bnnt"
+
+
+def compile_flags(target: Target, command: tuple[str, ...]) -> tuple[str, ...]:
+    """How ``command`` is told about ``target``, for compiling."""
+    if not _is_zig(command):
+        return (f"-march={target.cpu}",) if target.arch == "x86_64" else (f"-mcpu={target.cpu}",)
+    cpu = target.cpu.replace("-", "_")
+    return (*_zig_target(target), f"-mcpu={cpu}")
+
+
+def _zig_target(target: Target) -> tuple[str, ...]:
+    return ("-target", f"{'aarch64' if target.arch == 'arm64' else target.arch}-linux-musl")
+
+
+def _is_zig(command: tuple[str, ...]) -> bool:
+    return "ziglang" in command or Path(command[0]).name == "zig"
+
+
+def _key(target: Target, command: tuple[str, ...]) -> str:
+    """A hash of all that decides the result."""
+    if "ziglang" in command:
+        version = importlib.metadata.version("ziglang")
+    else:
+        version = _run((*command, "--version"), {})
+    key = hashlib.sha256(repr((target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY)).encode())
+    for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
+        key.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
+    return key.hexdigest()[:16]
+
+
+def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
+    zig = {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig"), "ZIG_LOCAL_CACHE_DIR": str(cache_folder() / "zig")}
+
+    def one(source: Path, flags: tuple[str, ...]) -> str:
+        made = objects / ("-".join(source.relative_to(SOURCES).with_suffix(".o").parts))
+        _run((*command, *compile_flags(target, command), *_COMPILE, *flags, "-c", str(source), "-o", str(made)), zig)
+        return str(made)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        library = [
+            pool.submit(one, source, folder.flags)
+            for folder in _LIBRARY[target.arch]
+            for source in sorted((SOURCES / folder.path).glob("*.cpp"))
+        ]
+        program = [
+            pool.submit(one, source, _PROGRAM.flags) for source in sorted((SOURCES / _PROGRAM.path).glob("*.cpp"))
+        ]
+        shared = [future.result() for future in library]
+        alone = [future.result() for future in program]
+    linker = (*command, *(_zig_target(target) if _is_zig(command) else ()))
+    _run((*linker, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")), zig)
+    if alone:
+        _run((*linker, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")), zig)
+
+
+def _run(command: tuple[str, ...], environment: dict[str, str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+    except OSError as error:
+        raise Unavailable(f"cannot start the C++ compiler {command[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        raise Unavailable(
+            f"the C++ compiler failed ({done.returncode}): {shlex.join(command)}\n{done.stderr.strip()}\n"
+            "unset CXX to build with ziglang"
+        )
+    return done.stdout

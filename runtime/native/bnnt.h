@@ -1,0 +1,109 @@
+/* bnnt: run a binary neural network from a canonical .onnx file.
+ *
+ * The library takes all of its memory from the caller, allocates nothing, keeps no state outside a session and calls no
+ * function of the C library but memcpy, memmove, memset and memcmp (and clock_gettime, in bnnt_nanoseconds alone).
+ * One session serves one thread at a time; sessions are independent of each other.
+ *
+ *     size_t needed = 0;
+ *     void *memory = NULL;
+ *     bnnt_session *session = NULL;
+ *     bnnt_error error;
+ *     while (bnnt_open(model, model_bytes, NULL, memory, needed, &session, &needed, &error) == BNNT_MEMORY)
+ *       memory = realloc(memory, needed);
+ *     bnnt_run(session, images, count, logits, NULL);
+ */
+#ifndef BNNT_H
+#define BNNT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define BNNT_API __attribute__((visibility("default")))
+
+typedef enum bnnt_status {
+  BNNT_OK = 0,
+  BNNT_MEMORY = 1,      /* the memory is too small: `needed` says how much to bring */
+  BNNT_FORMAT = 2,      /* the file is truncated, foreign or corrupt */
+  BNNT_UNSUPPORTED = 3, /* an operator gets what it does not take; the text names the node */
+  BNNT_USAGE = 4        /* an argument is wrong, or a kernel set does not run on this CPU */
+} bnnt_status;
+
+typedef enum bnnt_kind { BNNT_PIXELS = 0, BNNT_BITS = 1, BNNT_ACC = 2, BNNT_REAL = 3 } bnnt_kind;
+
+typedef struct bnnt_error {
+  int32_t status;
+  char text[244]; /* one line, ends with 0 */
+} bnnt_error;
+
+typedef struct bnnt_session bnnt_session;
+
+/* What a model takes and gives. Texts live as long as the session. */
+typedef struct bnnt_info {
+  int32_t height, width, channels; /* of one image, uint8 NHWC */
+  int32_t output_rank;             /* 1: logits [F]; 3: [C, H, W] */
+  int32_t output_shape[3];
+  int32_t nodes;
+  int32_t hidden;      /* how many nodes yield bits */
+  size_t outputs;      /* floats of one image */
+  size_t hidden_bytes; /* of all binary activations of one image */
+  size_t memory_bytes; /* what the session holds of the caller's memory */
+  const char *kernels; /* the kernel set in use, e.g. "portable" */
+  const char *input;   /* the metadata bnnt.input: JSON with scale, offset and class names; not 0-terminated */
+  size_t input_bytes;
+} bnnt_info;
+
+/* One node and the value that it yields. */
+typedef struct bnnt_node {
+  const char *name;      /* UTF-8, ends with 0 */
+  const char *op;        /* as in the file, e.g. "BinaryConv2dThreshold" */
+  const char *kernel;    /* what computes it, e.g. "bits avx512" */
+  int32_t kind;          /* bnnt_kind */
+  int32_t rank;          /* 1: [F]; 3: [H, W, C] */
+  int32_t shape[3];
+  size_t bytes;          /* of the value, for one image */
+  size_t hidden_offset;  /* bits: where it lies in one image's hidden bytes */
+} bnnt_node;
+
+/* What bnnt_run shall report besides the logits; a NULL member is not reported. */
+typedef struct bnnt_trace {
+  /* [count, hidden_bytes]: each image's binary activations in node order, packed along the channels, NHWC,
+   * little-endian, bit 1 means -1, tail bits 0. */
+  uint8_t *hidden;
+  uint64_t *nanoseconds; /* [nodes], added to; needs `clock` */
+  uint64_t (*clock)(void);
+} bnnt_trace;
+
+/* Load a model into the caller's memory.
+ *
+ * model: the file's bytes; they must stay where they are as long as the session is used.
+ * kernels: the name of a kernel set, or NULL for the best that this CPU runs.
+ * memory, memory_bytes: NULL and 0 to ask; BNNT_MEMORY answers with `needed` (at most twice).
+ * error: filled unless BNNT_OK is returned; may be NULL. */
+BNNT_API bnnt_status bnnt_open(const void *model, size_t model_bytes, const char *kernels, void *memory,
+                               size_t memory_bytes, bnnt_session **session, size_t *needed, bnnt_error *error);
+
+BNNT_API void bnnt_describe(const bnnt_session *session, bnnt_info *info);
+
+/* index in [0, info.nodes): BNNT_USAGE otherwise. */
+BNNT_API bnnt_status bnnt_describe_node(const bnnt_session *session, int32_t index, bnnt_node *node);
+
+/* images: uint8 [count, height, width, channels]; logits: float32 [count, outputs]; trace may be NULL. */
+BNNT_API bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count, float *logits,
+                              const bnnt_trace *trace);
+
+/* The name of kernel set `index` if this CPU runs it, "" if it does not, NULL behind the last one. Best first. */
+BNNT_API const char *bnnt_kernel_set(int32_t index);
+
+/* A monotonic clock, for bnnt_trace. */
+BNNT_API uint64_t bnnt_nanoseconds(void);
+
+BNNT_API const char *bnnt_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

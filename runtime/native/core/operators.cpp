@@ -1,0 +1,258 @@
+#include "operators.hpp"
+
+namespace bnnt {
+
+namespace {
+
+struct Form {
+  const char *domain;
+  const char *type;
+  Op op;
+  int32_t values;        // how many earlier values it reads
+  const char *tensors;   // initials: w weight, t tau and flip, a scale and offset, c min and max, b weight and bias
+  bool pooled, thresholded;
+};
+
+// Every operator of OPERATORS.md, literally.
+constexpr Form forms[] = {
+    {"bnnt", "PixelInput", Op::pixel_input, 1, "", false, false},
+    {"bnnt", "PixelNormalize", Op::pixel_normalize, 1, "a", false, false},
+    {"bnnt", "Sign", Op::sign, 1, "", false, false},
+    {"bnnt", "ToReal", Op::to_real, 1, "", false, false},
+    {"bnnt", "BinaryConv2d", Op::binary, 1, "w", false, false},
+    {"bnnt", "BinaryDense", Op::binary, 1, "w", false, false},
+    {"bnnt", "Flatten", Op::flatten, 1, "", false, false},
+    {"bnnt", "Threshold", Op::threshold, 1, "t", false, true},
+    {"bnnt", "Affine", Op::affine, 1, "a", false, false},
+    {"bnnt", "AffineReal", Op::affine, 1, "a", false, false},
+    {"bnnt", "BinaryConv2dThreshold", Op::binary, 1, "wt", false, true},
+    {"bnnt", "BinaryConv2dMaxPoolThreshold", Op::binary, 1, "wt", true, true},
+    {"bnnt", "BinaryDenseThreshold", Op::binary, 1, "wt", false, true},
+    {"", "MaxPool", Op::max_pool, 1, "", true, false},
+    {"", "Relu", Op::relu, 1, "", false, false},
+    {"", "Clip", Op::hardtanh, 1, "c", false, false},
+    {"", "Conv", Op::real, 1, "b", false, false},
+    {"", "Gemm", Op::real, 1, "b", false, false},
+    {"", "Add", Op::add, 2, "", false, false},
+    {"", "GlobalAveragePool", Op::average, 1, "", false, false},
+};
+
+// Takes a node's inputs and attributes one after the other; what is left over at the end is an error.
+struct Parts {
+  const FileNode &from;
+  bnnt_session &session;
+  Error &error;
+  int32_t input = 0, attributes = 0;
+
+  bool fail(const char *what) { return error.fail(BNNT_FORMAT, from.name, ": ", from.type, " ", what); }
+
+  bool tensor(const char *key, int32_t type, int32_t rank, const Tensor *&found) {
+    if (input == from.input_count)
+      return error.fail(BNNT_FORMAT, from.name, ": ", from.type, " lacks its ", key);
+    const Bytes name = from.inputs[input++];
+    const Bytes tail = text(key);
+    const bool mine = name.size == from.name.size + 1 + tail.size && Bytes{name.data, from.name.size} == from.name &&
+                      name.data[from.name.size] == '/' && Bytes{name.data + from.name.size + 1, tail.size} == tail;
+    if (!mine)
+      return error.fail(BNNT_FORMAT, from.name, ": its ", key, " is called '", name, "'");
+    for (int32_t i = 0; i < session.tensor_count; ++i) {
+      Tensor &tensor = session.tensors[i];
+      if (!(tensor.name == name))
+        continue;
+      if (tensor.used)
+        return error.fail(BNNT_FORMAT, "the tensor '", name, "' is used twice");
+      if (tensor.type != type || (rank >= 0 && tensor.rank != rank))
+        return error.fail(BNNT_FORMAT, "the tensor '", name, "' has rank ", tensor.rank, " and type ", tensor.type);
+      tensor.used = true;
+      found = &tensor;
+      return true;
+    }
+    return error.fail(BNNT_FORMAT, "the tensor '", name, "' is missing");
+  }
+
+  bool integer(const char *key, int64_t low, int64_t high, int64_t &value) {
+    ++attributes;
+    return read_integer(from, key, low, high, value, error);
+  }
+
+  bool integers(const char *key, int32_t count, int64_t low, int64_t *values) {
+    ++attributes;
+    return read_integers(from, key, count, low, values, error);
+  }
+
+  // Packed signs, the last dimension of `count` bits.
+  bool packed(const Tensor &weight, int64_t count) {
+    const int64_t row = weight.dims[weight.rank - 1];
+    if (row != (count + 7) / 8)
+      return error.fail(BNNT_FORMAT, from.name, ": ", row, " bytes of weights for ", count, " input channels");
+    for (size_t end = static_cast<size_t>(row); count % 8 != 0 && end <= weight.data.size; end += static_cast<size_t>(row))
+      if (weight.data.data[end - 1] >> (count % 8) != 0)
+        return error.fail(BNNT_FORMAT, from.name, ": the tail bits of its weights are not 0");
+    return true;
+  }
+
+  bool binary_conv(Node &node) {
+    Layer &layer = node.layer;
+    if (!integer("in_channels", 1, largest, layer.inputs) || !integers("strides", 2, 1, layer.window.strides) ||
+        !integers("dilations", 2, 1, layer.window.dilations) || !integers("pads", 4, 0, layer.window.pads) ||
+        !integer("pad_value", 0, 1, layer.pad_value) || !integer("group", 1, largest, layer.group) ||
+        !tensor("weight", type_uint8, 4, node.weight) || !packed(*node.weight, layer.inputs))
+      return false;
+    return kernel(node, node.weight->dims + 1);
+  }
+
+  bool binary_dense(Node &node) {
+    if (!integer("in_features", 1, largest, node.layer.inputs) || !tensor("weight", type_uint8, 2, node.weight) ||
+        !packed(*node.weight, node.layer.inputs))
+      return false;
+    node.layer.outputs = node.weight->dims[0];
+    return true;
+  }
+
+  bool conv(Node &node) {
+    Layer &layer = node.layer;
+    if (!integers("strides", 2, 1, layer.window.strides) || !integers("dilations", 2, 1, layer.window.dilations) ||
+        !integers("pads", 4, 0, layer.window.pads) || !integer("group", 1, largest, layer.group) ||
+        !tensor("weight", type_float, 4, node.weight))
+      return false;
+    layer.inputs = node.weight->dims[1];
+    return kernel(node, node.weight->dims + 2) && bias(node);
+  }
+
+  bool gemm(Node &node) {
+    int64_t transposed = 0;
+    if (!integer("transB", 1, 1, transposed) || !tensor("weight", type_float, 2, node.weight))
+      return false;
+    node.layer.outputs = node.weight->dims[0];
+    node.layer.inputs = node.weight->dims[1];
+    return bias(node);
+  }
+
+  bool bias(Node &node) {
+    if (input == from.input_count)
+      return true;
+    if (!tensor("bias", type_float, 1, node.bias))
+      return false;
+    return node.bias->dims[0] == node.weight->dims[0] || fail("has a bias of another length than its outputs");
+  }
+
+  bool kernel(Node &node, const int64_t *sides) {
+    Layer &layer = node.layer;
+    const int64_t channels = node.weight->dims[0];
+    if (channels % layer.group != 0)
+      return error.fail(BNNT_UNSUPPORTED, from.name, ": ", channels, " output channels do not divide into ",
+                        layer.group, " groups");
+    layer.outputs = channels / layer.group;
+    layer.window.kernel[0] = sides[0];
+    layer.window.kernel[1] = sides[1];
+    return true;
+  }
+
+  bool pool(Node &node, const char *kernel, const char *strides, const char *pads) {
+    return integers(kernel, 2, 1, node.pool.kernel) && integers(strides, 2, 1, node.pool.strides) &&
+           integers(pads, 4, 0, node.pool.pads);
+  }
+
+  // One parameter for each of `channels`: [C], or [C, 1, 1] for a value of rank 3.
+  bool per_channel(const char *key, int32_t type, int64_t channels, int32_t rank, const Tensor *&found) {
+    if (!tensor(key, type, rank, found))
+      return false;
+    if (found->dims[0] != channels || (rank == 3 && (found->dims[1] != 1 || found->dims[2] != 1)))
+      return error.fail(BNNT_UNSUPPORTED, from.name, ": its ", key, " has ", found->dims[0], " entries for ", channels,
+                        " channels");
+    return true;
+  }
+
+  bool constant(const char *key, float value) {
+    const Tensor *found = nullptr;
+    if (!tensor(key, type_float, 0, found))
+      return false;
+    return found->real(0) == value || fail("clips to other bounds than -1 and 1");
+  }
+};
+
+bool read_layer(Parts &parts, Node &node, bool dense) {
+  node.packed_weight = node.op == Op::binary;
+  if (node.packed_weight)
+    return dense ? parts.binary_dense(node) : parts.binary_conv(node);
+  return dense ? parts.gemm(node) : parts.conv(node);
+}
+
+bool read_parts(Parts &parts, const Form &form, const Value &x, Node &node) {
+  const bool layer = form.op == Op::binary || form.op == Op::real;
+  const bool dense = parts.from.type.data[0] == 'G' || parts.from.type == "BinaryDense" ||
+                     parts.from.type == "BinaryDenseThreshold";
+  node.layer.pad_counts = false;
+  if (layer) {
+    if (!read_layer(parts, node, dense))
+      return false;
+    if (x.rank != (dense ? 1 : 3) || x.kind == Kind::pixels)
+      return parts.error.fail(BNNT_UNSUPPORTED, node.name, ": ", node.op_name, " does not take the value '", x.name,
+                              "' of rank ", x.rank);
+  }
+  if (form.pooled && !(layer ? parts.pool(node, "pool_kernel", "pool_strides", "pool_pads")
+                             : parts.pool(node, "kernel_shape", "strides", "pads")))
+    return false;
+  const int64_t channels = layer ? node.layer.channels() : x.channels;
+  if (form.thresholded && (!parts.per_channel("tau", type_int32, channels, x.rank, node.tau) ||
+                           !parts.per_channel("flip", type_bool, channels, x.rank, node.flip)))
+    return false;
+  if (node.flip != nullptr)
+    for (size_t i = 0; i < node.flip->data.size; ++i)
+      if (node.flip->data.data[i] > 1)
+        return parts.fail("has a flip that is neither 0 nor 1");
+  const int32_t rank = form.op == Op::pixel_normalize ? 1 : x.rank;
+  if (form.tensors[0] == 'a' && (!parts.per_channel("scale", type_float, channels, rank, node.scale) ||
+                                 !parts.per_channel("offset", type_float, channels, rank, node.shift)))
+    return false;
+  if (form.tensors[0] == 'c' && (!parts.constant("min", -1) || !parts.constant("max", 1)))
+    return false;
+  return form.op != Op::pixel_input || parts.integer("offset", 0, 255, node.offset);
+}
+
+// The index of the value called `name` among the first `count`, or -1.
+int32_t find_value(const bnnt_session &session, Bytes name, int32_t count) {
+  for (int32_t i = 0; i < count; ++i)
+    if (session.values[i].name == name)
+      return i;
+  return -1;
+}
+
+} // namespace
+
+bool read_operator(const FileNode &from, bnnt_session &session, int32_t index, Error &error) {
+  const Form *form = nullptr;
+  for (const Form &candidate : forms)
+    if (from.domain == candidate.domain && from.type == candidate.type)
+      form = &candidate;
+  if (form == nullptr)
+    return error.fail(BNNT_UNSUPPORTED, from.name, ": the native engine has no operator '", from.type,
+                      "' of the domain '", from.domain, "'");
+  if (find_value(session, from.name, index + 1) >= 0)
+    return error.fail(BNNT_FORMAT, "two values are called '", from.name, "'");
+  Node &node = session.nodes[index] = Node{};
+  node.name = from.name;
+  node.op = form->op;
+  node.op_name = form->type;
+  node.pooled = form->pooled;
+  node.thresholded = form->thresholded;
+  Parts parts{from, session, error};
+  for (; parts.input < form->values; ++parts.input) {
+    if (parts.input == from.input_count)
+      return parts.fail("lacks an input");
+    const int32_t value = find_value(session, from.inputs[parts.input], index + 1);
+    if (value < 0)
+      return error.fail(BNNT_FORMAT, node.name, ": its input '", from.inputs[parts.input], "' is not an earlier value");
+    node.inputs[parts.input] = value;
+    session.values[value].last_use = index;
+  }
+  if (!read_parts(parts, *form, session.values[node.inputs[0]], node))
+    return false;
+  if (parts.input != from.input_count || parts.attributes != from.attribute_count)
+    return parts.fail("has an input or an attribute more than it takes");
+  Value &value = session.values[index + 1] = Value{};
+  value.last_use = index;
+  return infer(node, session, value, error);
+}
+
+} // namespace bnnt
