@@ -25,7 +25,7 @@ def inspect(
     Example: bnnt inspect runs/digits
     """
     from bnn_toolchain.converters.report import report
-    from bnn_toolchain.opening import open_model
+    from bnn_toolchain.workflow import open_model
 
     found = report(open_model(model))
     if json:

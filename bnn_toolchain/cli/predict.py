@@ -23,7 +23,7 @@ def predict(
 
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.data.images import load_image
-    from bnn_toolchain.opening import open_model
+    from bnn_toolchain.workflow import open_model
     from bnn_toolchain.runtime.engines import native
 
     graph = open_model(model)

@@ -1,0 +1,35 @@
+"""`bnnt setup`."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Annotated
+
+import typer
+
+from bnn_toolchain.cli.output import Json, note, print_json
+
+
+class Part(str, Enum):
+    """What can be set up."""
+
+    LCE = "lce"
+
+
+def setup(
+    part: Annotated[Part, typer.Argument(help="lce: Larq Compute Engine's own interpreter.")], json: Json = False
+) -> None:
+    """Install what lives in an environment of its own, once, in the user's cache (or in BNNT_CACHE).
+
+    lce is Larq Compute Engine's interpreter (0.16.0, 60 MB with its numpy, no TensorFlow): it runs .tflite files.
+
+    Example: bnnt setup lce
+    """
+    from bnn_toolchain.runtime import lce_environment
+
+    note(f"installing LCE {lce_environment.LCE} and numpy {lce_environment.NUMPY} into {lce_environment.folder()}")
+    folder = lce_environment.create()
+    if json:
+        print_json({"part": part.value, "folder": str(folder)})
+    else:
+        print(f"{part.value} is ready: {folder}")

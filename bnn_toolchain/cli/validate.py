@@ -1,0 +1,63 @@
+"""`bnnt validate`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bnn_toolchain.cli.output import Json, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from bnn_toolchain.runtime.validate import Report
+
+
+def validate(
+    bundle: Annotated[Path, typer.Argument(help="A bundle of `bnnt export`.")],
+    engine: Annotated[
+        list[str] | None,
+        typer.Option("--engine", help="native, onnxruntime, torch or reference; repeatable. native if not given."),
+    ] = None,
+    on: Annotated[str, typer.Option("--on", help="local, or qemu:CPU such as qemu:cortex-a72.")] = "local",
+    samples: Annotated[
+        int | None, typer.Option("--samples", min=1, help="The first so many test images; all if not given.")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Compare engines with the reference interpreter: predictions, logits and every hidden bit.
+
+    Exits with 1 if an engine answers anything that it may not.
+
+    Example: bnnt validate bundle --engine native --engine onnxruntime --engine torch
+    """
+    from bnn_toolchain.workflow import validate_bundle
+
+    report = validate_bundle(bundle, engine or ["native"], on, samples, note)
+    if json:
+        print_json([asdict(row) | {"failures": row.failures} for row in report.rows])
+    else:
+        _print(str(bundle), report)
+    report.check()
+
+
+def _print(title: str, report: Report) -> None:
+    rows = []
+    for row in report.rows:
+        differing = sum(layer.images_differing > 0 for layer in row.hidden)
+        missing = f", {len(row.hidden_missing)} not shown" if row.hidden_missing else ""
+        bits = f"{row.bits_compared:,} bits of {row.hidden_images} images: {differing} of {len(row.hidden)} layers"
+        rows.append(
+            (
+                row.engine,
+                row.device,
+                f"{row.predictions_equal} of {row.images}",
+                f"{row.logits_equal} of {row.images}",
+                f"{row.logits_difference:.1e}",
+                f"{bits} differ{missing}",
+                f"{row.accuracy:.2%}" if row.accuracy is not None else "",
+            )
+        )
+    columns = ("engine", "device", "predictions equal", "logits equal", "logits differ by", "hidden bits", "accuracy")
+    print_table(f"{title}: compared with the reference", columns, rows, left=2)
