@@ -17,7 +17,7 @@ def export(
     ] = None,
     cpu: Annotated[
         str | None,
-        typer.Option("--cpu", help="The oldest ARM CPU that must run it, for example cortex-a72; any if not given."),
+        typer.Option("--cpu", help="The oldest ARM CPU to run on, such as cortex-a72; any if not given."),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; RUN-bundle if not given.")] = None,
     json: Json = False,

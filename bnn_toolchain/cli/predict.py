@@ -23,8 +23,8 @@ def predict(
 
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.data.images import load_image
-    from bnn_toolchain.workflow import open_model
     from bnn_toolchain.runtime.engines import native
+    from bnn_toolchain.workflow import open_model
 
     graph = open_model(model)
     logits = native.load(onnx.to_bytes(graph)).run(np.stack([load_image(path, graph.spec) for path in images]))
