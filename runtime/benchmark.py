@@ -52,7 +52,7 @@ class Timing:
 
     engine: str
     network: str  # "binary", "float" or "int8"
-    version: str  # of the engine
+    version: str  # of the engine; native adds its kernel set
     file_bytes: int
     cpu_median: float
     cpu_min: float
@@ -102,7 +102,7 @@ def benchmark(model: bytes, device: Device | None = None, rounds: int = ROUNDS) 
     image = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.shape), np.uint8)
     session = native.load(model)
     peers = [
-        _Peer("native", "binary", session.version, len(model), lambda: session.run(image)),
+        _Peer("native", "binary", f"{session.version} {session.kernels}", len(model), lambda: session.run(image)),
         _stock("binary", model, image),
         _stock("float", float_twin(graph), image),
         _stock("int8", int8_twin(graph), image),

@@ -1,0 +1,200 @@
+"""Bundles: what is exported is checked, complete and read again; what is damaged is named."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bnn_toolchain.converters.graph import same_graph
+from bnn_toolchain.errors import CheckFailed, FileFormatError, Unavailable, UsageError
+from bnn_toolchain.runtime import export
+from bnn_toolchain.runtime.build import host_target
+from bnn_toolchain.runtime.bundle import is_bundle, open_bundle, open_contender
+from bnn_toolchain.runtime.devices.device import Local, device_from
+from bnn_toolchain.runtime.export import export_bundle
+from bnn_toolchain.runtime.golden import check_golden
+from bnn_toolchain.runtime.validate import validate
+from tests.runtime.networks import labelled, small_graph
+
+GRAPH = small_graph()
+TEST = labelled(GRAPH, 230, wrong=23)
+FILES = {"model.onnx", "golden/images.npy", "golden/logits.npy", "golden/digests.npy"}
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """One exported bundle that no test changes."""
+    return export_bundle(GRAPH, tmp_path_factory.mktemp("made") / "bundle", test=TEST).path
+
+
+@pytest.fixture
+def bundle(made, tmp_path):
+    """A copy to damage."""
+    return shutil.copytree(made, tmp_path / "bundle")
+
+
+def files(folder):
+    return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_what_a_bundle_holds(made):
+    found = open_bundle(made)
+    assert files(made) == FILES | {"manifest.json"}
+    assert same_graph(found.graph, GRAPH) and found.model == (made / "model.onnx").read_bytes()
+    manifest = found.manifest
+    assert (manifest.accuracy.data_set, manifest.accuracy.images, manifest.accuracy.correct) == ("random", 230, 207)
+    assert manifest.accuracy.value == 0.9
+    assert manifest.input == GRAPH.spec and manifest.decided_by.startswith("torch ")
+    assert set(manifest.files) == FILES and manifest.source is None
+    golden = found.golden
+    assert len(golden.images) == 100 and golden.digests.shape == (100, len(GRAPH.hidden_bits()))
+    assert (golden.images[0] == TEST.images[0]).all() and (golden.images[-1] == TEST.images[-1]).all()
+    assert list(made.parent.iterdir()) == [made]
+
+
+def test_the_manifests_accuracy_with_onnxruntime_alone(made, tmp_path):
+    np.save(tmp_path / "images.npy", TEST.images)
+    np.save(tmp_path / "labels.npy", TEST.labels)
+    script = (
+        "import json, sys, numpy, onnxruntime\n"
+        "model, images, labels = sys.argv[1:]\n"
+        "session = onnxruntime.InferenceSession(model)\n"
+        "logits = session.run(None, {'pixels': numpy.load(images)})[0]\n"
+        "correct = int((logits.argmax(1) == numpy.load(labels)).sum())\n"
+        "print(json.dumps([correct, [name for name in sys.modules if name.startswith('bnn_toolchain')]]))\n"
+    )
+    arguments = [made / "model.onnx", tmp_path / "images.npy", tmp_path / "labels.npy"]
+    said = subprocess.run([sys.executable, "-I", "-c", script, *arguments], check=True, capture_output=True).stdout
+    assert json.loads(said) == [open_bundle(made).manifest.accuracy.correct, []]
+
+
+def test_the_engines_of_a_bundle(made):
+    found = open_bundle(made)
+    contenders = [open_contender(found, engine, Local()) for engine in ("native", "onnxruntime", "reference")]
+    report = validate(found.model, contenders, TEST.images, TEST.labels)
+    report.check()
+    assert [row.correct for row in report.rows] == [207] * 3
+    with pytest.raises(Unavailable, match="names no training run"):
+        open_contender(found, "torch", Local())
+
+
+def test_a_bundle_replaces_a_bundle_and_nothing_else(bundle):
+    other = small_graph(1)
+    export_bundle(other, bundle, test=labelled(other, 30, wrong=0))
+    assert same_graph(open_bundle(bundle).graph, other) and list(bundle.parent.iterdir()) == [bundle]
+    for foreign in (bundle.parent / "notes", bundle.parent / "file"):
+        if foreign.name == "notes":
+            foreign.mkdir()
+            (foreign / "manifest.json").write_text('{"format": 2}')
+        else:
+            foreign.write_text("mine")
+        with pytest.raises(UsageError, match="is not a bundle: nothing is overwritten"):
+            export_bundle(other, foreign, test=labelled(other, 30, wrong=0))
+    assert (bundle.parent / "file").read_text() == "mine" and files(bundle.parent / "notes") == {"manifest.json"}
+
+
+def test_a_failed_export_leaves_the_old_bundle_and_nothing_else(bundle, monkeypatch):
+    before = {name: (bundle / name).read_bytes() for name in files(bundle)}
+    make = export.make_golden
+
+    def wrong(graph, images):
+        golden = make(graph, images)
+        golden.digests[7, 1] ^= np.uint64(1)
+        return golden
+
+    monkeypatch.setattr(export, "make_golden", wrong)
+    with pytest.raises(CheckFailed, match=f"bits of '{GRAPH.hidden_bits()[1]}' on 1 of 100 images, first on image 7"):
+        export_bundle(GRAPH, bundle, test=TEST)
+    assert {name: (bundle / name).read_bytes() for name in files(bundle)} == before
+    assert list(bundle.parent.iterdir()) == [bundle]
+
+
+def test_no_compiler(tmp_path, monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "cache"))
+    with pytest.raises(Unavailable, match="CXX is 'no-such-compiler'"):
+        export_bundle(GRAPH, tmp_path / "bundle", test=TEST, targets=[host_target()])
+    assert [path.name for path in tmp_path.iterdir() if "bundle" in path.name] == []
+
+
+def test_images_that_do_not_fit(tmp_path):
+    with pytest.raises(UsageError, match=r"the model takes uint8 \[N, 12, 12, 1\]"):
+        export_bundle(GRAPH, tmp_path / "b", test=export.TestImages("x", TEST.images[:, 1:], TEST.labels))
+    with pytest.raises(UsageError, match=r"230 test images with labels of shape \[229\]"):
+        export_bundle(GRAPH, tmp_path / "b", test=export.TestImages("x", TEST.images, TEST.labels[1:]))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_truncated_changed_or_missing_file_is_named(bundle, name):
+    data = (bundle / name).read_bytes()
+    for damaged, words in ((data[:-1], "truncated or changed"), (data[:-1] + bytes([data[-1] ^ 1]), "has changed")):
+        (bundle / name).write_bytes(damaged)
+        with pytest.raises(FileFormatError, match=words) as caught:
+            open_bundle(bundle)
+        assert str(bundle / name) in str(caught.value)
+    (bundle / name).unlink()
+    with pytest.raises(FileFormatError, match=f"{name} cannot be read"):
+        open_bundle(bundle)
+
+
+def test_every_truncation_of_the_manifest(bundle):
+    data = (bundle / "manifest.json").read_bytes()
+    for length in range(0, len(data.rstrip()), 7):
+        (bundle / "manifest.json").write_bytes(data[:length])
+        with pytest.raises(FileFormatError, match=r"manifest\.json is truncated, corrupt or foreign"):
+            open_bundle(bundle)
+    (bundle / "manifest.json").unlink()
+    with pytest.raises(FileFormatError, match=r"is not a bundle: cannot read manifest\.json"):
+        open_bundle(bundle)
+    assert not is_bundle(bundle)
+    with pytest.raises(UsageError, match="is not a folder"):
+        open_bundle(bundle / "nowhere")
+
+
+def forged(bundle, change):
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    change(manifest)
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda m: m.update(format=2), "format: Input should be 1"),
+        (lambda m: m.update(extra=1), "extra: Extra inputs are not permitted"),
+        (lambda m: m["accuracy"].update(correct="207"), r"accuracy\.correct: Input should be a valid integer"),
+        (lambda m: m["input"].update(scale=[-1.0]), "scales must be positive"),
+        (lambda m: m["input"].update(offset=[127.0]), "describes another input"),
+        (lambda m: m.update(decided_by="torch 1"), "or other thresholds"),
+        (lambda m: m["files"].pop("golden/logits.npy"), r"lists other files than a bundle has: golden/logits\.npy"),
+        (lambda m: m["files"].update({"../x": {"bytes": 1, "sha256": ""}}), r"a file '\.\./x', which cannot be"),
+        (lambda m: m["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}}), "which cannot be"),
+        (lambda m: m["files"].update({"a/../../x": {"bytes": 1, "sha256": ""}}), "which cannot be"),
+        (lambda m: m["targets"].append({"arch": "../..", "cpu": "x"}), "which cannot be"),
+        (lambda m: m["targets"].append({"arch": "arm64", "cpu": "x"}), "lists other files"),
+    ],
+)
+def test_a_forged_manifest(bundle, change, words):
+    forged(bundle, change)
+    with pytest.raises(FileFormatError, match=words):
+        open_bundle(bundle)
+
+
+def test_golden_vectors_of_another_model(bundle, made, tmp_path):
+    other = small_graph(1)
+    foreign = export_bundle(other, tmp_path / "other", test=labelled(other, 150, wrong=0))
+    found = open_bundle(made)
+    with pytest.raises(CheckFailed, match="native differs from the golden vectors in the bits of"):
+        check_golden(foreign.golden, found.graph, open_contender(found, "native", Local()).session, "native")
+
+
+def test_qemu_needs_a_target_and_runs_native_alone(made):
+    found, device = open_bundle(made), device_from("qemu:cortex-a72")
+    with pytest.raises(UsageError, match=r"no target for arm64 \(it has: none\): export with --target arm64"):
+        open_contender(found, "native", device)
+    with pytest.raises(UsageError, match="qemu:cortex-a72 runs the native engine alone, not onnxruntime"):
+        open_contender(found, "onnxruntime", device)
