@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,7 +10,7 @@ import typer
 from bnn_toolchain.cli.output import Json, note, print_json
 
 
-class Part(str, Enum):
+class Part(StrEnum):
     """What can be set up."""
 
     LCE = "lce"
@@ -21,7 +21,7 @@ def setup(
 ) -> None:
     """Install what lives in an environment of its own, once, in the user's cache (or in BNNT_CACHE).
 
-    lce is Larq Compute Engine's interpreter (0.16.0, 60 MB with its numpy, no TensorFlow): it runs .tflite files.
+    lce is Larq Compute Engine's interpreter (0.16.0, 72 MB with its numpy, no TensorFlow): it runs .tflite files.
 
     Example: bnnt setup lce
     """
