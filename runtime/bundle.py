@@ -20,7 +20,7 @@ import pydantic
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.data.input import InputSpec
-from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.runtime import golden
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.engines.engine import EngineName, open_session
@@ -117,23 +117,11 @@ class Bundle:
         return golden.read_golden(self.path / GOLDEN, self.graph)
 
     def run_folder(self) -> Path | None:
-        """The training run that the model came from, if the manifest names one.
-
-        Raises:
-            UsageError: its checkpoint is gone, or is not the one that was exported.
-        """
+        """The training run that the model was exported from, if the manifest names one and it is still there."""
         source = self.manifest.source
-        if source is None:
+        if source is None or not (self.path / source.run / source.checkpoint).is_file():
             return None
-        run = (self.path / source.run).resolve()
-        checkpoint = run / source.checkpoint
-        if not checkpoint.is_file():
-            raise UsageError(f"the bundle was exported from {run}, where {source.checkpoint} is missing")
-        if sha256(checkpoint) != source.sha256:
-            raise UsageError(
-                f"{checkpoint} has changed since the bundle was exported: export again, or leave the torch engine out"
-            )
-        return run
+        return (self.path / source.run).resolve()
 
     def target_for(self, arch: str, cpu: str) -> BuiltTarget:
         """The target built for ``cpu``, else any of the same architecture.
@@ -180,17 +168,35 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
     ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
 
     Raises:
-        Unavailable: the engine or what it needs is not installed.
-        UsageError: the device does not run this engine, or the bundle has no target for it.
+        Unavailable: the engine or what it needs is not here.
+        UsageError: the device does not run this engine, the bundle has no target for it, or the training run's
+            checkpoint has changed since the export.
     """
     if isinstance(device, Local):
         if engine == "torch" and run is None:
-            run = bundle.run_folder()
+            run = _exported_run(bundle)
         return Contender(engine, str(device), open_session(engine, bundle.model, run))
     if engine != "native":
         raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
     program = bundle.path / bundle.target_for("arm64", device.cpu).folder / PROGRAM
     return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
+
+
+def _exported_run(bundle: Bundle) -> Path:
+    """The bundle's training run, whose checkpoint is still the one that was exported."""
+    source, run = bundle.manifest.source, bundle.run_folder()
+    if source is None or run is None:
+        named = "none" if source is None else f"{source.run}, seen from the bundle"
+        raise Unavailable(
+            f"the torch engine needs the training run that {bundle.path} was exported from, which is not here "
+            f"(the manifest names {named}): leave this engine out"
+        )
+    if sha256(run / source.checkpoint) != source.sha256:
+        raise UsageError(
+            f"{run / source.checkpoint} has changed since {bundle.path} was exported: "
+            "export again, or leave the torch engine out"
+        )
+    return run
 
 
 def is_bundle(path: Path) -> bool:

@@ -77,7 +77,7 @@ def test_the_engines_of_a_bundle(made):
     report = validate(found.model, contenders, TEST.images, TEST.labels)
     report.check()
     assert [row.correct for row in report.rows] == [207] * 3
-    with pytest.raises(Unavailable, match="names no training run"):
+    with pytest.raises(Unavailable, match=r"the training run .* which is not here \(the manifest names none\)"):
         open_contender(found, "torch", Local())
 
 
