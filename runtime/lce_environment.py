@@ -36,7 +36,7 @@ def find() -> Path:
     """
     interpreter()
     if not Path(folder(), LIBRARY).exists():
-        raise Unavailable(f"LCE's interpreter is not installed here: run `{SETUP}` (160 MB in {folder()})")
+        raise Unavailable(f"LCE's interpreter is not installed here: run `{SETUP}` (72 MB in {folder()})")
     return folder()
 
 
