@@ -1,0 +1,182 @@
+"""Recipes: YAML files that become a typed :class:`Recipe`, with overrides and all errors at once."""
+
+from __future__ import annotations
+
+import copy
+from difflib import get_close_matches
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import ValidationError
+
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.training.config import Recipe, Stage, Training
+
+Kind = TypeVar("Kind", bound=Training)
+Raw = dict[str, Any]
+
+
+def recipe_names() -> tuple[str, ...]:
+    """The recipes that come with the package, sorted."""
+    files = resources.files("bnn_toolchain.recipes").iterdir()
+    return tuple(sorted(each.name.removesuffix(".yaml") for each in files if each.name.endswith(".yaml")))
+
+
+def recipe_text(name: str) -> str:
+    """The YAML of a recipe that comes with the package; the comment at its head says what it does and costs.
+
+    Raises:
+        UsageError: there is no such recipe.
+    """
+    names = recipe_names()
+    if name not in names:
+        raise UsageError(f"no recipe '{name}'{_near(name, names)}: give a YAML file or one of {', '.join(names)}")
+    return (resources.files("bnn_toolchain.recipes") / f"{name}.yaml").read_text()
+
+
+def load_recipe(name: str, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """A named recipe or a YAML file, with ``overrides`` such as ``optimizer.lr=3e-3`` or ``stages.1.epochs=5``.
+
+    Raises:
+        UsageError: no such recipe, no valid YAML, or wrong fields: all of them in one message, each with its path.
+    """
+    text = _file(Path(name)) if name.endswith((".yaml", ".yml")) else recipe_text(name)
+    raw = copy.deepcopy(_mapping(text, name))
+    for override in overrides:
+        path, separator, value = override.partition("=")
+        if not separator or not path:
+            raise UsageError(f"--set {override}: write FIELD=VALUE, for example optimizer.lr=3e-3")
+        _refuse_hidden(raw, path.split("."), override)
+        _set(raw, path.split("."), _parse(value, override), override)
+    return validate(raw, Recipe, f"recipe {name}")
+
+
+def validate(raw: Raw, kind: type[Kind], name: str) -> Kind:
+    """A typed configuration; settings of a stage that stand at the top level are given to every stage.
+
+    Raises:
+        UsageError: wrong fields, all of them in one message.
+    """
+    single = "stages" not in raw
+    common = {key: value for key, value in raw.items() if key in Stage.model_fields}
+    stages = [{}] if single else raw["stages"]
+    if isinstance(stages, list) and all(isinstance(stage, dict) for stage in stages):
+        stages = [_merged(common, stage) for stage in stages]
+    resolved = {key: value for key, value in raw.items() if key not in common} | {"stages": stages}
+    try:
+        return kind.model_validate(resolved)
+    except ValidationError as error:
+        known = _field_names(kind)
+        lines = [_line(problem, resolved, known, single) for problem in error.errors()]
+        raise UsageError(f"{name}:\n" + "\n".join(f"  - {line}" for line in lines)) from error
+
+
+def dump(training: Training) -> str:
+    """The resolved configuration as YAML; :func:`validate` reads it back to an equal one."""
+    return yaml.safe_dump(training.model_dump(mode="json"), sort_keys=False, width=120)
+
+
+def read_dump(text: str, name: str) -> Training:
+    """A :class:`Recipe` from its dump, or a :class:`Training` from that of a run of the user's own module.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    raw = _mapping(text, name)
+    return validate(raw, Recipe if "model" in raw else Training, name)
+
+
+def _file(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"cannot read the recipe {path}: {error}") from error
+
+
+def _mapping(text: str, name: str) -> Raw:
+    try:
+        raw = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
+        raise UsageError(f"{name} must hold fields with their values, not {type(raw).__name__}")
+    return raw
+
+
+def _parse(value: str, override: str) -> Any:
+    # 3e-3 stays text here (YAML 1.1 wants 3.0e-3), and becomes a number where the field is one
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError as error:
+        raise UsageError(f"--set {override}: the value is not valid YAML") from error
+
+
+def _set(raw: Any, path: list[str], value: Any, override: str) -> None:
+    key, *rest = path
+    match raw:
+        case list() if key.isdecimal() and int(key) < len(raw):
+            index: Any = int(key)
+        case dict():
+            index = key
+            if rest:
+                raw.setdefault(key, {})
+        case _:
+            raise UsageError(f"--set {override}: there is no field '{key}' to set anything in")
+    if rest:
+        _set(raw[index], rest, value, override)
+    else:
+        raw[index] = value
+
+
+def _refuse_hidden(raw: Raw, path: list[str], override: str) -> None:
+    """A setting for all stages has no effect on a stage that has its own: say so instead of doing nothing."""
+    if path[0] not in Stage.model_fields or not isinstance(raw.get("stages"), list):
+        return
+    for index, stage in enumerate(raw["stages"]):
+        inner: Any = stage
+        for key in path:
+            inner = inner.get(key) if isinstance(inner, dict) else None
+        if inner is not None:
+            raise UsageError(f"--set {override}: stage {index} has its own: set stages.{index}.{'.'.join(path)}")
+
+
+def _merged(common: Any, own: Any) -> Any:
+    if isinstance(common, dict) and isinstance(own, dict):
+        return common | {key: _merged(common.get(key), value) for key, value in own.items()}
+    return own
+
+
+def _line(problem: Any, resolved: Raw, known: set[str], single: bool) -> str:
+    path: list[str] = []
+    place: Any = resolved
+    *outer, last = problem["loc"]
+    for key in outer:  # some keys are not the user's but the chosen kind of a union
+        if (isinstance(place, dict) and key in place) or (
+            isinstance(place, list | tuple) and isinstance(key, int) and key < len(place)
+        ):
+            place = place[key]
+        else:
+            continue
+        path.append(str(key))
+    dotted = ".".join([*path, str(last)])
+    dotted = dotted.removeprefix("stages.0.") if single else dotted
+    match problem["type"]:
+        case "extra_forbidden":
+            return f"{dotted}: no such field{_near(str(last), known)}"
+        case "missing":
+            return f"{dotted}: is missing"
+        case _:
+            return f"{dotted}: {problem['msg']}, not {problem['input']!r}"
+
+
+def _field_names(kind: type[Training]) -> set[str]:
+    schema = kind.model_json_schema()
+    parts = [schema, *schema.get("$defs", {}).values()]
+    return {name for part in parts for name in part.get("properties", {})}
+
+
+def _near(name: str, known: set[str] | tuple[str, ...]) -> str:
+    close = get_close_matches(name, sorted(known), 1)
+    return f" (did you mean '{close[0]}'?)" if close else ""
