@@ -83,26 +83,27 @@ def int8_twin(graph: Graph) -> bytes:
     Raises:
         Unsupported: the graph is not lowered.
     """
-    from onnxruntime import quantization
-    from onnxruntime.quantization import shape_inference
+    from onnxruntime.quantization.calibrate import CalibrationDataReader
+    from onnxruntime.quantization.quant_utils import QuantType
+    from onnxruntime.quantization.quantize import quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    class Calibration(quantization.CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._images = _random_images(graph.spec)
+    images = _random_images(graph.spec)
 
-        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:
-            return next(self._images, None)
+    class Calibration(CalibrationDataReader):
+        def get_next(self) -> dict[str, NDArray[np.uint8]] | None:  # type: ignore[override]  # None is the end
+            return next(images, None)
 
     with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
         prepared, path = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        shape_inference.quant_pre_process(ModelProto.FromString(float_twin(graph)), prepared, skip_symbolic_shape=True)
-        quantization.quantize_static(
+        quant_pre_process(ModelProto.FromString(float_twin(graph)), prepared, skip_symbolic_shape=True)
+        quantize_static(
             prepared,
             path,
             Calibration(),
             per_channel=True,
-            activation_type=quantization.QuantType.QUInt8,
-            weight_type=quantization.QuantType.QInt8,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
         )
         return path.read_bytes()
 
