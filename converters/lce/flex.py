@@ -20,7 +20,7 @@ ENTRIES = 64  # LCE's largest map has 8
 
 def write_options(options: dict[str, int]) -> bytes:
     """The bytes that LCE's own converter writes for the same options."""
-    return bytes(flexbuffers.Dumps(dict(options)))
+    return bytes(flexbuffers.Dumps(dict(sorted(options.items()))))
 
 
 def read_options(data: bytes) -> dict[str, int]:

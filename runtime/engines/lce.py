@@ -88,12 +88,12 @@ class Worker:
     """A process with one model in it, started when it is needed and again after it crashed."""
 
     def __init__(self, model: bytes, kernel: Kernel, threads: int, name: str) -> None:
+        self._process: subprocess.Popen[bytes] | None = None
         if kernel not in KERNELS:
             raise UsageError(f"LCE has no kernel '{kernel}': choose from {', '.join(KERNELS)}")
         self._model = model
         self._flags = {"threads": threads, **KERNELS[kernel]}
         self._who = f"LCE's interpreter on {name} (kernel {kernel}, {threads} thread{'s' * (threads > 1)})"
-        self._process: subprocess.Popen[bytes] | None = None
 
     def run(self, inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """The seconds of each image, then every output for all of them.
