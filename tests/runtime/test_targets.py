@@ -1,0 +1,111 @@
+"""The native engine as it ships: the same bundle, its program on this machine and on an emulated ARM CPU."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from bnn_toolchain.errors import FileFormatError
+from bnn_toolchain.runtime.arrays import write_array
+from bnn_toolchain.runtime.build import Target, host_target
+from bnn_toolchain.runtime.bundle import open_bundle, open_contender
+from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.engines.native_program import ProgramSession
+from bnn_toolchain.runtime.export import export_bundle
+from bnn_toolchain.runtime.validate import Contender, validate
+from tests.runtime.networks import labelled, small_graph
+
+GRAPH = small_graph()
+TEST = labelled(GRAPH, 150, wrong=30)
+ARM = Target("arm64", "cortex-a53")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    out = tmp_path_factory.mktemp("targets") / "bundle"
+    return export_bundle(GRAPH, out, test=TEST, targets=[host_target(), ARM])
+
+
+def test_every_target_is_complete(bundle):
+    assert [Target(t.arch, t.cpu) for t in bundle.manifest.targets] == [host_target(), ARM]
+    for target in bundle.manifest.targets:
+        folder = bundle.path / target.folder
+        assert sorted(p.name for p in folder.iterdir()) == ["bnnt-run", "bnnt.h", "libbnnt.so"]
+        machine = {"x86_64": 0x3E, "arm64": 0xB7}[target.arch]
+        for name in ("bnnt-run", "libbnnt.so"):
+            head = (folder / name).read_bytes()[:20]
+            assert head[:4] == b"\x7fELF" and int.from_bytes(head[18:20], "little") == machine
+        assert (folder / "bnnt-run").stat().st_mode & 0o111 == 0o111
+
+
+def test_this_machines_program_checks_the_golden_vectors(bundle):
+    host = bundle.target_for(host_target().arch, host_target().cpu)
+    program, golden = bundle.path / host.folder / "bnnt-run", bundle.path / "golden"
+    done = subprocess.run([program, bundle.path / "model.onnx", "--golden", golden], capture_output=True)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)["golden"]
+    assert (said["images"], said["logits_equal"], said["hidden_equal"]) == (100, 100, 100)
+
+
+@pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72"])
+def test_native_on_an_emulated_cpu(bundle, cpu):
+    contender = open_contender(bundle, "native", device_from(f"qemu:{cpu}"))
+    report = validate(bundle.model, [contender], TEST.images, TEST.labels)
+    report.check()
+    (row,) = report.rows
+    assert (row.engine, row.device) == ("native", f"qemu:{cpu}")
+    assert (row.images, row.predictions_equal, row.logits_equal, row.correct) == (150, 150, 150, 120)
+    assert row.hidden_images == 100 and [layer.name for layer in row.hidden] == list(GRAPH.hidden_bits())
+    assert row.exact_bits and row.exact_logits and not row.hidden_missing
+
+
+def test_another_models_answers_are_found(bundle, tmp_path):
+    other = export_bundle(small_graph(1), tmp_path / "other", test=labelled(small_graph(1), 20, wrong=0), targets=[ARM])
+    contender = open_contender(other, "native", device_from("qemu:cortex-a53"))
+    (row,) = validate(bundle.model, [contender], TEST.images).rows
+    assert row.hidden[0].name == GRAPH.hidden_bits()[0] and row.hidden[0].images_differing > 90
+    assert any("the bits of" in failure for failure in row.failures)
+
+
+@pytest.mark.parametrize(
+    ("logits", "digests", "words"),
+    [
+        (
+            np.zeros((3, 5), np.float32),
+            np.zeros((3, 4), np.uint64),
+            r"logits\.npy holds <f4 \[3, 5\], not <f4 \[3, 4\]",
+        ),
+        (np.zeros((2, 4), np.float32), np.zeros((3, 4), np.uint64), r"holds <f4 \[2, 4\]"),
+        (
+            np.zeros((3, 4), np.float32),
+            np.zeros((3, 2), np.uint64),
+            r"digests\.npy holds <u8 \[3, 2\], not <u8 \[3, 4\]",
+        ),
+        (np.zeros((3, 4), np.float32), np.zeros((3, 4), np.float32), "digests.npy holds <f4"),
+    ],
+)
+def test_what_a_device_sends_back_is_not_trusted(bundle, logits, digests, words):
+    def execute(program, arguments):
+        write_array(type(program)(arguments[4]), logits)
+        write_array(type(program)(arguments[6]), digests)
+
+    session = ProgramSession(GRAPH, bundle.path / "model.onnx", bundle.path / "bnnt-run", execute)
+    with pytest.raises(FileFormatError, match=words):
+        validate(bundle.model, [Contender("native", "a device", session)], TEST.images[:3])
+
+
+def test_a_device_that_sends_nothing_back(bundle):
+    session = ProgramSession(GRAPH, bundle.path, bundle.path, lambda program, arguments: None)
+    with pytest.raises(FileFormatError, match=r"cannot read .*logits\.npy"):
+        session.run(TEST.images[:1])
+
+
+def test_a_bundle_is_read_again_after_a_target_was_damaged(bundle):
+    program = bundle.path / bundle.manifest.targets[1].folder / "bnnt-run"
+    data = program.read_bytes()
+    program.write_bytes(data[:-1] + b"?")
+    with pytest.raises(FileFormatError, match=f"{program} has changed since the export"):
+        open_bundle(bundle.path)
+    program.write_bytes(data)
+    open_bundle(bundle.path)
