@@ -1,12 +1,15 @@
-// A layer with weights: its memory, the form of its weights, and its run.
+// A layer with weights: how it is computed, the form of its weights, its scratch, and its run.
 #pragma once
 
 #include "model.hpp"
 
 namespace bnnt {
 
+constexpr size_t tile = 32; // pixels whose windows are packed at a time
+
 // What a layer's run needs besides its buffers, as offsets into the scratch.
 struct LayerScratch {
+  uint64_t input = 0;  // the image with its padding around it
   uint64_t patches = 0; // packed windows
   uint64_t values = 0;  // planes: the accumulators of one window
   uint64_t counts = 0;  // planes: one row of disagreements a plane
@@ -35,7 +38,5 @@ void fill_layer(Node &node, const Kernels &kernels);
 
 void run_layer(const Node &node, const Value &x, const Value &result, const Kernels &kernels, const uint8_t *from,
                uint8_t *to, uint8_t *scratch);
-
-constexpr size_t tile = 32; // pixels whose windows are packed at a time
 
 } // namespace bnnt

@@ -16,9 +16,9 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   switch (layer.method) {
   case Method::bits:
   case Method::planes:
-    return outputs * layer.words * kernels.word;
+    return outputs * layer.runs * layer.run * kernels.word;
   case Method::narrow:
-    return outputs * static_cast<uint64_t>(layer.weights_of_one()) * sizeof(int16_t);
+    return outputs * layer.runs * layer.run * kernels.pair * sizeof(int16_t);
   case Method::real:
     return outputs * static_cast<uint64_t>(layer.weights_of_one()) * sizeof(float);
   }
@@ -35,7 +35,7 @@ void fill_packed(Node &node, const Kernels &kernels) {
   for (int64_t g = 0; g < layer.group; ++g) {
     for (int64_t o = 0; o < layer.outputs; ++o) {
       const uint64_t slot = static_cast<uint64_t>(g * layer.blocked + o);
-      const uint64_t blocks = slot / kernels.block * layer.words;
+      const uint64_t blocks = slot / kernels.block * layer.runs * layer.run;
       uint32_t minus = 0;
       for (int64_t tap = 0; tap < layer.taps(); ++tap) {
         int32_t sum = 0;
@@ -67,84 +67,41 @@ float weight_of(const Node &node, uint64_t output, int64_t tap, int64_t input) {
   return node.weight->real((output * inputs + static_cast<uint64_t>(input)) * taps + static_cast<uint64_t>(tap));
 }
 
-// The blocks of `Sums`.
-template <class A> void fill_sums(Node &node, int64_t lanes) {
+// The blocks of products: values of one row of taps side by side, `pair` of them a word.
+void fill_narrow(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  A *to = reinterpret_cast<A *>(layer.weights);
+  const int64_t row = layer.window.kernel[1] * layer.inputs;
+  const uint64_t pair = kernels.pair, block = layer.block;
+  __builtin_memset(layer.weights, 0, weight_bytes(layer, kernels));
+  int16_t *to = reinterpret_cast<int16_t *>(layer.weights);
+  for (uint64_t o = 0; o < static_cast<uint64_t>(layer.outputs); ++o)
+    for (int64_t tap = 0; tap < layer.taps(); ++tap)
+      for (int64_t i = 0; i < layer.inputs; ++i) {
+        const uint64_t value = static_cast<uint64_t>(tap * layer.inputs + i), in_row = value % static_cast<uint64_t>(row);
+        const uint64_t word = value / static_cast<uint64_t>(row) * layer.run + in_row / pair;
+        const uint64_t at = (o / block * layer.runs * layer.run + word) * block + o % block;
+        to[at * pair + in_row % pair] = sign_bit(node, o, tap, i) ? -1 : 1;
+      }
+}
+
+// The blocks of `Sums`.
+void fill_real(Node &node) {
+  Layer &layer = node.layer;
+  const int64_t lanes = static_cast<int64_t>(layer.block);
+  float *to = reinterpret_cast<float *>(layer.weights);
   for (int64_t g = 0; g < layer.group; ++g)
     for (int64_t block = 0; block < layer.blocked / lanes; ++block)
       for (int64_t tap = 0; tap < layer.taps(); ++tap)
         for (int64_t i = 0; i < layer.inputs; ++i)
-          for (int64_t lane = 0; lane < lanes; ++lane) {
-            const int64_t o = block * lanes + lane;
-            *to++ = o < layer.outputs ? A(weight_of(node, static_cast<uint64_t>(g * layer.outputs + o), tap, i)) : A(0);
-          }
-  if (layer.bias == nullptr)
-    return;
-  float *bias = reinterpret_cast<float *>(layer.bias);
-  for (int64_t g = 0; g < layer.group; ++g)
+          for (int64_t o = block * lanes; o < (block + 1) * lanes; ++o)
+            *to++ = o < layer.outputs ? weight_of(node, static_cast<uint64_t>(g * layer.outputs + o), tap, i) : 0.0f;
+  float *bias = layer.bias;
+  for (int64_t g = 0; bias != nullptr && g < layer.group; ++g)
     for (int64_t o = 0; o < layer.blocked; ++o)
       *bias++ = o < layer.outputs ? node.bias->real(static_cast<size_t>(g * layer.outputs + o)) : 0.0f;
 }
 
 } // namespace
-
-void choose_method(Node &node, const Value &x, const Kernels &kernels) {
-  Layer &layer = node.layer;
-  int64_t lanes = static_cast<int64_t>(kernels.block);
-  if (x.kind == Kind::real) {
-    layer.method = Method::real;
-    layer.pad_counts = node.packed_weight && layer.pad_value == 1;
-    node.kernel = kernels.real_name;
-    lanes = static_cast<int64_t>(kernels.real_lanes);
-  } else if (x.kind == Kind::bits) {
-    layer.method = Method::bits;
-    layer.words = round_up(static_cast<uint64_t>(layer.taps() * ((layer.inputs + 7) / 8)), kernels.word) / kernels.word;
-    node.kernel = kernels.bits_name;
-  } else {
-    layer.low = x.low < 0 ? x.low : 0;
-    const int64_t high = x.high > layer.pad_value ? x.high : layer.pad_value;
-    const int64_t reach = high > -layer.low ? high : -layer.low;
-    if (layer.weights_of_one() * reach <= 0x7fff) {
-      layer.method = Method::narrow;
-      layer.pad_counts = layer.pad_value == 1;
-      node.kernel = kernels.narrow_name;
-      lanes = static_cast<int64_t>(kernels.narrow_lanes);
-    } else {
-      layer.method = Method::planes;
-      while ((high - layer.low) >> layer.planes != 0)
-        ++layer.planes;
-      layer.words = round_up(static_cast<uint64_t>(layer.weights_of_one()), 8 * kernels.word) / (8 * kernels.word);
-      node.kernel = kernels.planes_name;
-    }
-  }
-  layer.blocked = static_cast<int64_t>(round_up(static_cast<uint64_t>(layer.outputs), static_cast<uint64_t>(lanes)));
-  // a block may reach beyond its group: into the next one, which is written later, or behind the last one
-  const int64_t stride = (layer.group - 1) * layer.outputs + layer.blocked;
-  layer.stride = round_up(static_cast<uint64_t>(stride), 16);
-}
-
-LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels &kernels) {
-  const Layer &layer = node.layer;
-  LayerScratch scratch;
-  const auto part = [&](uint64_t bytes) {
-    const uint64_t start = scratch.bytes;
-    scratch.bytes += round_up(bytes, Arena::alignment);
-    return start;
-  };
-  if (layer.method == Method::bits)
-    scratch.patches = part(tile * layer.words * kernels.word);
-  if (layer.method == Method::planes) {
-    const uint64_t planes = static_cast<uint64_t>(layer.planes);
-    scratch.patches = part(planes * layer.words * kernels.word);
-    scratch.values = part(round_up(static_cast<uint64_t>(layer.weights_of_one()), 8) * sizeof(uint32_t));
-    scratch.counts = part(planes * static_cast<uint64_t>(layer.blocked) * sizeof(int32_t));
-  }
-  scratch.rows = part(static_cast<uint64_t>(kept_rows(node)) * static_cast<uint64_t>(layer.width) * layer.stride * sizeof(int32_t));
-  if (node.pooled)
-    scratch.pooled = part(static_cast<uint64_t>(result.width) * layer.stride * sizeof(int32_t));
-  return scratch;
-}
 
 void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
   Layer &layer = node.layer;
@@ -154,7 +111,7 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
   if (layer.method == Method::planes)
     layer.base = arena.take<uint32_t>(static_cast<uint64_t>(layer.group * layer.blocked));
   if (node.bias != nullptr)
-    layer.bias = arena.take<uint8_t>(static_cast<uint64_t>(layer.group * layer.blocked) * sizeof(float));
+    layer.bias = arena.take<float>(static_cast<uint64_t>(layer.group * layer.blocked));
 }
 
 void fill_layer(Node &node, const Kernels &kernels) {
@@ -163,9 +120,9 @@ void fill_layer(Node &node, const Kernels &kernels) {
   case Method::planes:
     return fill_packed(node, kernels);
   case Method::narrow:
-    return fill_sums<int16_t>(node, static_cast<int64_t>(kernels.narrow_lanes));
+    return fill_narrow(node, kernels);
   case Method::real:
-    return fill_sums<float>(node, static_cast<int64_t>(kernels.real_lanes));
+    return fill_real(node);
   }
 }
 

@@ -14,6 +14,7 @@ struct Run {
   const uint8_t *from;
   uint8_t *scratch;
   LayerScratch at;
+  const uint8_t *input; // with its padding
 };
 
 // Taps outside the image counted as +1; where the padding is 0 they must not count at all.
@@ -33,26 +34,87 @@ void correct_border(const Run &run, int64_t row, int64_t column, int32_t *sums) 
   }
 }
 
-void bits_row(const Run &run, int64_t row, int32_t *sums) {
+// Copies the image into its padding. Bits: zero bytes are +1.
+template <class From, class To> void pad_input(const Run &run, int64_t width, To padding) {
+  const Window &window = run.layer.window;
+  const From *from = reinterpret_cast<const From *>(run.from);
+  To *to = reinterpret_cast<To *>(run.scratch + run.at.input);
+  const auto fill = [&](int64_t count) {
+    for (int64_t i = 0; i < count; ++i)
+      *to++ = padding;
+  };
+  const int64_t row = run.x.width * width, sides = (window.pads[1] + window.pads[3]) * width;
+  fill(window.pads[0] * (row + sides));
+  for (int64_t y = 0; y < run.x.height; ++y) {
+    fill(window.pads[1] * width);
+    for (int64_t i = 0; i < row; ++i)
+      *to++ = static_cast<To>(*from++);
+    fill(window.pads[3] * width);
+  }
+  fill(window.pads[2] * (row + sides));
+}
+
+// Windows of row `row` read straight from the padded image, `pixel` bytes a pixel.
+Dots straight(const Run &run, const uint8_t *input, size_t pixel, int64_t row, int32_t *sums) {
+  const Layer &layer = run.layer;
+  const Window &window = layer.window;
+  const size_t line = static_cast<size_t>(run.x.width + window.pads[1] + window.pads[3]) * pixel;
+  const size_t strides[] = {static_cast<size_t>(window.strides[0]), static_cast<size_t>(window.strides[1])};
+  return {.first = input + static_cast<size_t>(row) * strides[0] * line,
+          .count = static_cast<size_t>(layer.width),
+          .pixel_step = strides[1] * pixel,
+          .run_step = static_cast<size_t>(window.dilations[0]) * line,
+          .runs = static_cast<size_t>(layer.runs),
+          .run = static_cast<size_t>(layer.run),
+          .weights = layer.weights,
+          .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
+          .base = static_cast<int32_t>(layer.weights_of_one()),
+          .shift = 1,
+          .out = sums,
+          .stride = static_cast<size_t>(layer.stride)};
+}
+
+// `count` packed windows of group g one behind the other.
+Dots packed(const Run &run, int64_t g, size_t count, int32_t *sums) {
+  const Layer &layer = run.layer;
+  const size_t window = static_cast<size_t>(layer.run) * run.kernels.word;
+  return {.first = run.scratch + run.at.patches,
+          .count = count,
+          .pixel_step = window,
+          .run_step = 0,
+          .runs = 1,
+          .run = static_cast<size_t>(layer.run),
+          .weights = layer.weights + static_cast<size_t>(g * layer.blocked) * window,
+          .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
+          .base = static_cast<int32_t>(layer.weights_of_one()),
+          .shift = 1,
+          .out = sums + g * layer.outputs,
+          .stride = static_cast<size_t>(layer.stride)};
+}
+
+void packed_row(const Run &run, int64_t row, int32_t *sums) {
   const Layer &layer = run.layer;
   uint8_t *patches = run.scratch + run.at.patches;
-  const size_t patch = static_cast<size_t>(layer.words) * run.kernels.word;
-  const size_t stride = static_cast<size_t>(layer.stride);
-  const size_t blocks = static_cast<size_t>(layer.blocked) / run.kernels.block;
+  const size_t window = static_cast<size_t>(layer.run) * run.kernels.word;
   for (int64_t first = 0; first < layer.width; first += static_cast<int64_t>(tile)) {
     const size_t left = static_cast<size_t>(layer.width - first);
     const size_t count = left < tile ? left : tile;
-    int32_t *out = sums + static_cast<size_t>(first) * stride;
     for (int64_t g = 0; g < layer.group; ++g) {
       for (size_t p = 0; p < count; ++p)
-        gather_bits(layer, run.x, run.from, row, first + static_cast<int64_t>(p), g, patches + p * patch, patch);
-      const uint8_t *weights = layer.weights + static_cast<size_t>(g) * blocks * run.kernels.block * patch;
-      run.kernels.disagreements({patches, count, weights, static_cast<size_t>(layer.words), blocks,
-                                 static_cast<int32_t>(layer.weights_of_one()), 1, out + g * layer.outputs, stride});
+        gather_bits(layer, run.x, run.from, row, first + static_cast<int64_t>(p), g, patches + p * window, window);
+      run.kernels.disagreements(packed(run, g, count, sums + static_cast<size_t>(first) * static_cast<size_t>(layer.stride)));
     }
-    for (size_t p = 0; layer.tap_sums != nullptr && p < count; ++p)
-      correct_border(run, row, first + static_cast<int64_t>(p), out + p * stride);
   }
+}
+
+void bits_row(const Run &run, int64_t row, int32_t *sums) {
+  const Layer &layer = run.layer;
+  if (layer.input_bytes > 0)
+    run.kernels.disagreements(straight(run, run.input, static_cast<size_t>(run.x.packed()), row, sums));
+  else
+    packed_row(run, row, sums);
+  for (int64_t column = 0; layer.tap_sums != nullptr && column < layer.width; ++column)
+    correct_border(run, row, column, sums + static_cast<size_t>(column) * static_cast<size_t>(layer.stride));
 }
 
 void planes_row(const Run &run, int64_t row, int32_t *sums) {
@@ -60,14 +122,15 @@ void planes_row(const Run &run, int64_t row, int32_t *sums) {
   uint8_t *patches = run.scratch + run.at.patches;
   uint32_t *values = reinterpret_cast<uint32_t *>(run.scratch + run.at.values);
   int32_t *counts = reinterpret_cast<int32_t *>(run.scratch + run.at.counts);
-  const size_t patch = static_cast<size_t>(layer.words) * run.kernels.word;
-  const size_t blocked = static_cast<size_t>(layer.blocked), blocks = blocked / run.kernels.block;
+  const size_t window = static_cast<size_t>(layer.run) * run.kernels.word, blocked = static_cast<size_t>(layer.blocked);
   for (int64_t column = 0; column < layer.width; ++column) {
     for (int64_t g = 0; g < layer.group; ++g) {
-      gather_planes(layer, run.x, reinterpret_cast<const int32_t *>(run.from), row, column, g, values, patches, patch);
-      const uint8_t *weights = layer.weights + static_cast<size_t>(g) * blocked * patch;
-      run.kernels.disagreements({patches, static_cast<size_t>(layer.planes), weights, static_cast<size_t>(layer.words),
-                                 blocks, 0, 0, counts, blocked});
+      gather_planes(layer, run.x, reinterpret_cast<const int32_t *>(run.from), row, column, g, values, patches, window);
+      Dots job = packed(run, g, static_cast<size_t>(layer.planes), nullptr);
+      job.base = job.shift = 0;
+      job.out = counts;
+      job.stride = blocked;
+      run.kernels.disagreements(job); // minus the popcounts
       const uint32_t *base = layer.base + static_cast<size_t>(g) * blocked;
       int32_t *out = sums + static_cast<size_t>(column) * static_cast<size_t>(layer.stride) + g * layer.outputs;
       for (size_t o = 0; o < blocked; ++o)
@@ -82,51 +145,52 @@ void planes_row(const Run &run, int64_t row, int32_t *sums) {
 }
 
 // Row `row` of the sums: [width][stride], int32 or float32.
-void sums_row(const Run &run, int64_t row, void *sums) {
-  const Sums job{&run.layer, run.from, run.x.height, run.x.width, row, sums, static_cast<size_t>(run.layer.stride)};
+void sums_row(const Run &run, int64_t row, int32_t *sums) {
+  const size_t stride = static_cast<size_t>(run.layer.stride);
   switch (run.layer.method) {
   case Method::bits:
-    return bits_row(run, row, static_cast<int32_t *>(sums));
+    return bits_row(run, row, sums);
   case Method::planes:
-    return planes_row(run, row, static_cast<int32_t *>(sums));
+    return planes_row(run, row, sums);
   case Method::narrow:
-    return run.kernels.narrow(job);
+    return run.kernels.products(straight(run, run.input, static_cast<size_t>(run.x.channels) * sizeof(int16_t), row, sums));
   case Method::real:
-    return run.kernels.real(job);
+    return run.kernels.sums({&run.layer, reinterpret_cast<const float *>(run.from), run.x.height, run.x.width, row,
+                             reinterpret_cast<float *>(sums), stride});
   }
 }
 
-// The maximum of `rows` rows of sums, whose slot is their number modulo kept_rows.
+// The maximum over a window of rows of sums, whose slot is their number modulo kept_rows; `pooled` ends with the room for
+// the maximum over the rows alone.
 void pool_row(const Run &run, int64_t width, const int32_t *sums, int64_t first, int64_t end, int32_t *pooled) {
   const Window &pool = run.node.pool;
-  const size_t stride = static_cast<size_t>(run.layer.stride);
+  const size_t stride = static_cast<size_t>(run.layer.stride), channels = static_cast<size_t>(run.layer.channels());
   const size_t row_size = static_cast<size_t>(run.layer.width) * stride;
-  const size_t channels = static_cast<size_t>(run.layer.channels());
+  int32_t *line = pooled + static_cast<size_t>(width) * stride;
+  for (int64_t y = first; y < end; ++y) {
+    const int32_t *row = sums + static_cast<size_t>(y % kept_rows(run.node)) * row_size;
+    if (y == first)
+      __builtin_memcpy(line, row, row_size * sizeof(int32_t));
+    else
+      run.kernels.maximum(line, row, row_size);
+  }
   for (int64_t column = 0; column < width; ++column, pooled += stride) {
-    const int64_t left = column * pool.strides[1] - pool.pads[1];
-    bool started = false;
-    const int64_t begin = left > 0 ? left : 0;
+    const int64_t left = column * pool.strides[1] - pool.pads[1], begin = left > 0 ? left : 0;
     const int64_t right = left + pool.kernel[1] < run.layer.width ? left + pool.kernel[1] : run.layer.width;
-    for (int64_t y = first; y < end; ++y) {
-      const int32_t *line = sums + static_cast<size_t>(y % kept_rows(run.node)) * row_size;
-      for (int64_t at = begin; at < right; ++at) {
-        const int32_t *sum = line + static_cast<size_t>(at) * stride;
-        for (size_t c = 0; c < channels; ++c)
-          pooled[c] = started && pooled[c] > sum[c] ? pooled[c] : sum[c];
-        started = true;
-      }
-    }
+    __builtin_memcpy(pooled, line + static_cast<size_t>(begin) * stride, channels * sizeof(int32_t));
+    for (int64_t at = begin + 1; at < right; ++at)
+      run.kernels.maximum(pooled, line + static_cast<size_t>(at) * stride, channels);
   }
 }
 
 // One row of sums becomes one row of the node's value.
-void finish_row(const Run &run, const Value &result, int64_t row, const uint8_t *sums, uint8_t *to) {
-  const size_t stride = static_cast<size_t>(run.layer.stride) * 4;
+void finish_row(const Run &run, const Value &result, int64_t row, const int32_t *sums, uint8_t *to) {
+  const size_t stride = static_cast<size_t>(run.layer.stride);
   const size_t pixel = static_cast<size_t>(run.node.thresholded ? result.packed() : 4 * result.channels);
   to += static_cast<size_t>(row * result.width) * pixel;
   for (int64_t column = 0; column < result.width; ++column, sums += stride, to += pixel) {
     if (run.node.thresholded)
-      run.kernels.threshold(reinterpret_cast<const int32_t *>(sums), run.node.taus, run.node.flips, result.channels, to);
+      run.kernels.threshold(sums, run.node.taus, run.node.flips, result.channels, to);
     else
       __builtin_memcpy(to, sums, pixel);
   }
@@ -136,8 +200,14 @@ void finish_row(const Run &run, const Value &result, int64_t row, const uint8_t 
 
 void run_layer(const Node &node, const Value &x, const Value &result, const Kernels &kernels, const uint8_t *from,
                uint8_t *to, uint8_t *scratch) {
-  const Run run{node, node.layer, x, kernels, from, scratch, layer_scratch(node, result, kernels)};
-  uint8_t *sums = scratch + run.at.rows;
+  const LayerScratch at = layer_scratch(node, result, kernels);
+  const bool copied = node.layer.input_bytes > 0 && (node.layer.window.padded() || node.layer.method == Method::narrow);
+  const Run run{node, node.layer, x, kernels, from, scratch, at, copied ? scratch + at.input : from};
+  if (copied && node.layer.method == Method::narrow)
+    pad_input<int32_t>(run, x.channels, static_cast<int16_t>(node.layer.pad_value));
+  else if (copied)
+    pad_input<uint8_t>(run, x.packed(), uint8_t{0});
+  int32_t *sums = reinterpret_cast<int32_t *>(scratch + at.rows);
   if (!node.pooled) {
     for (int64_t row = 0; row < result.height; ++row) {
       sums_row(run, row, sums);
@@ -146,16 +216,16 @@ void run_layer(const Node &node, const Value &x, const Value &result, const Kern
     return;
   }
   const Window &pool = node.pool;
-  const size_t row_bytes = static_cast<size_t>(node.layer.width) * static_cast<size_t>(node.layer.stride) * 4;
+  const size_t row_size = static_cast<size_t>(node.layer.width) * static_cast<size_t>(node.layer.stride);
+  int32_t *pooled = reinterpret_cast<int32_t *>(scratch + at.pooled);
   int64_t next = 0; // the first row of sums that is not there yet
   for (int64_t row = 0; row < result.height; ++row) {
     const int64_t top = row * pool.strides[0] - pool.pads[0];
     const int64_t first = top > 0 ? top : 0;
     const int64_t end = top + pool.kernel[0] < node.layer.height ? top + pool.kernel[0] : node.layer.height;
     for (next = next > first ? next : first; next < end; ++next)
-      sums_row(run, next, sums + static_cast<size_t>(next % kept_rows(node)) * row_bytes);
-    uint8_t *pooled = scratch + run.at.pooled;
-    pool_row(run, result.width, reinterpret_cast<const int32_t *>(sums), first, end, reinterpret_cast<int32_t *>(pooled));
+      sums_row(run, next, sums + static_cast<size_t>(next % kept_rows(node)) * row_size);
+    pool_row(run, result.width, sums, first, end, pooled);
     finish_row(run, result, row, pooled, to);
   }
 }

@@ -75,7 +75,7 @@ struct Window {
 enum class Method : uint8_t {
   bits,   // xor and popcount
   planes, // xor and popcount of each bit plane of the accumulators
-  narrow, // sums of int16
+  narrow, // products of int16, whose sums fit an int16
   real,   // sums of float32 in the fixed order
 };
 
@@ -90,15 +90,18 @@ struct Layer {
   bool pad_counts = false; // real sums: taps outside the image are added
   Method method = Method::bits;
 
-  uint8_t *weights = nullptr;  // as the method's kernel wants them
-  int32_t *tap_sums = nullptr; // bits with pad_value 0: [tap][channel], what the taps outside must not add
-  uint32_t *base = nullptr;    // planes: [group][blocked outputs], what does not depend on the image
-  uint8_t *bias = nullptr;     // real: float32 [group][blocked outputs]
-  uint64_t words = 0;          // bits and planes: of one packed window
-  int64_t blocked = 0;         // outputs of one group, rounded up to the kernel's block
-  uint64_t stride = 0;         // int32 elements between two pixels of an accumulator row
-  int32_t planes = 0;          // bit planes
-  int64_t low = 0;             // planes: the accumulator that is stored as 0
+  // what the method makes of it
+  uint64_t block = 1;            // outputs that the kernel computes at a time
+  int64_t blocked = 0;           // outputs of one group, rounded up to blocks
+  uint64_t stride = 0;           // int32 elements between two pixels of a row of sums
+  uint64_t runs = 1, run = 0;    // words of one window, as in Dots
+  uint64_t input_bytes = 0;      // of the padded image that windows are read from; 0: they are packed one by one
+  int32_t planes = 0;            // bit planes
+  int64_t low = 0;               // planes: the accumulator that is stored as 0
+  uint8_t *weights = nullptr;    // as the method's kernel wants them
+  int32_t *tap_sums = nullptr;   // bits with pad_value 0: [tap][channel], what the taps outside must not add
+  uint32_t *base = nullptr;      // planes: [group][blocked outputs], what does not depend on the image
+  float *bias = nullptr;         // real: [group][blocked outputs]
 
   int64_t taps() const { return window.taps(); }
   int64_t weights_of_one() const { return taps() * inputs; }

@@ -1,5 +1,5 @@
-// The row of sums that `Kernels::narrow` and `Kernels::real` compute. Written once and compiled into every kernel set with
-// that set's instructions, hence the unnamed namespace: functions of one name would be merged by the linker.
+// The row that `Kernels::sums` computes. Written once and compiled into every kernel set with that set's instructions,
+// hence the unnamed namespace: functions of one name would be merged by the linker.
 #pragma once
 
 #include "kernels.hpp"
@@ -7,11 +7,9 @@
 namespace bnnt {
 namespace {
 
-// X: type of the input; A: of weights, products and sums; Out: of the result.
-template <class X, class A, class Out, int lanes> void sums(const Sums &job) {
+template <int lanes> void sum_row(const Sums &job) {
   const Layer &layer = *job.layer;
   const Window &window = layer.window;
-  const X *x = static_cast<const X *>(job.x);
   const int64_t blocks = layer.blocked / lanes;
   const int64_t channels = layer.inputs * layer.group;
   const int64_t top = job.row * window.strides[0] - window.pads[0];
@@ -19,32 +17,30 @@ template <class X, class A, class Out, int lanes> void sums(const Sums &job) {
     const int64_t left = column * window.strides[1] - window.pads[1];
     for (int64_t g = 0; g < layer.group; ++g) {
       for (int64_t block = 0; block < blocks; ++block) {
-        A sum[lanes];
+        float sum[lanes];
         const int64_t first = g * layer.blocked + block * lanes;
         for (int lane = 0; lane < lanes; ++lane)
-          sum[lane] = layer.bias == nullptr ? A(0) : A(reinterpret_cast<const float *>(layer.bias)[first + lane]);
-        const A *weight = reinterpret_cast<const A *>(layer.weights) + first * layer.weights_of_one();
+          sum[lane] = layer.bias == nullptr ? 0.0f : layer.bias[first + lane];
+        const float *weight = reinterpret_cast<const float *>(layer.weights) + first * layer.weights_of_one();
         for (int64_t ky = 0; ky < window.kernel[0]; ++ky) {
           const int64_t row = top + ky * window.dilations[0];
           for (int64_t kx = 0; kx < window.kernel[1]; ++kx, weight += layer.inputs * lanes) {
             const int64_t at = left + kx * window.dilations[1];
             if (row >= 0 && row < job.height && at >= 0 && at < job.width) {
-              const X *pixel = x + (row * job.width + at) * channels + g * layer.inputs;
-              for (int64_t input = 0; input < layer.inputs; ++input) {
-                const A value = A(pixel[input]);
+              const float *pixel = job.x + (row * job.width + at) * channels + g * layer.inputs;
+              for (int64_t input = 0; input < layer.inputs; ++input)
                 for (int lane = 0; lane < lanes; ++lane)
-                  sum[lane] = A(sum[lane] + A(value * weight[input * lanes + lane]));
-              }
+                  sum[lane] = sum[lane] + pixel[input] * weight[input * lanes + lane];
             } else if (layer.pad_counts) {
               for (int64_t input = 0; input < layer.inputs; ++input)
                 for (int lane = 0; lane < lanes; ++lane)
-                  sum[lane] = A(sum[lane] + weight[input * lanes + lane]);
+                  sum[lane] = sum[lane] + weight[input * lanes + lane];
             }
           }
         }
-        Out *out = static_cast<Out *>(job.out) + static_cast<size_t>(column) * job.stride + g * layer.outputs + block * lanes;
+        float *out = job.out + static_cast<size_t>(column) * job.stride + g * layer.outputs + block * lanes;
         for (int lane = 0; lane < lanes; ++lane)
-          out[lane] = Out(sum[lane]);
+          out[lane] = sum[lane];
       }
     }
   }

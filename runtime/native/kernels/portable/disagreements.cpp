@@ -5,35 +5,34 @@ namespace bnnt::portable {
 namespace {
 
 // `tile` pixels at a time share each weight that is loaded.
-template <int tile> void run(const Disagreements &job, const uint8_t *patch, const uint8_t *weight, int32_t *out) {
-  uint32_t counts[tile][block] = {};
-  for (size_t k = 0; k < job.words; ++k) {
-    uint64_t x[tile];
-    for (int p = 0; p < tile; ++p)
-      x[p] = load<uint64_t>(patch + (static_cast<size_t>(p) * job.words + k) * word);
-    for (size_t o = 0; o < block; ++o) {
-      const uint64_t w = load<uint64_t>(weight + (k * block + o) * word);
+template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
+  uint64_t counts[tile][block] = {};
+  for (size_t r = 0; r < job.runs; ++r, first += job.run_step) {
+    for (size_t k = 0; k < job.run; ++k, weight += block * word) {
+      uint64_t x[tile];
       for (int p = 0; p < tile; ++p)
-        counts[p][o] += static_cast<uint32_t>(__builtin_popcountll(x[p] ^ w));
+        x[p] = load<uint64_t>(first + static_cast<size_t>(p) * job.pixel_step + k * word);
+      for (size_t o = 0; o < block; ++o)
+        for (int p = 0; p < tile; ++p)
+          counts[p][o] += static_cast<uint64_t>(__builtin_popcountll(x[p] ^ load<uint64_t>(weight + o * word)));
     }
   }
   for (int p = 0; p < tile; ++p)
     for (size_t o = 0; o < block; ++o)
-      out[static_cast<size_t>(p) * job.stride + o] = job.base - static_cast<int32_t>(counts[p][o] << job.shift);
+      out[static_cast<size_t>(p) * job.stride + o] = job.base - (static_cast<int32_t>(counts[p][o]) << job.shift);
 }
 
 } // namespace
 
-void disagreements(const Disagreements &job) {
-  const size_t patch_bytes = job.words * word;
+void disagreements(const Dots &job) {
   for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * patch_bytes * block;
+    const uint8_t *weight = job.weights + b * job.runs * job.run * block * word;
     int32_t *out = job.out + b * block;
     size_t p = 0;
     for (; p + 2 <= job.count; p += 2)
-      run<2>(job, job.patches + p * patch_bytes, weight, out + p * job.stride);
+      run<2>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
     if (p < job.count)
-      run<1>(job, job.patches + p * patch_bytes, weight, out + p * job.stride);
+      run<1>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
   }
 }
 

@@ -5,12 +5,14 @@
 
 namespace bnnt::portable {
 
-constexpr size_t word = 8, block = 4; // of disagreements
-constexpr int narrow_lanes = 64, real_lanes = 32;
+constexpr size_t word = 8, block = 4;
+constexpr size_t pair = 1, narrow_block = 32;
+constexpr size_t real_block = 32;
 
-void disagreements(const Disagreements &job);
-void narrow(const Sums &job);
-void real(const Sums &job);
+void disagreements(const Dots &job);
+void products(const Dots &job);
+void sums(const Sums &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
+void maximum(int32_t *to, const int32_t *from, size_t count);
 
 } // namespace bnnt::portable
