@@ -1,8 +1,9 @@
 """Compile the native engine for a target, once, into the user's cache.
 
 Every source is compiled apart and then linked with one fixed line: zig builds a target's runtime libraries again for
-every distinct link line. Nothing of a C library is linked in. ``libbnnt.so`` leaves memcpy, memset and clock_gettime to
-the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` talks to Linux itself and is static.
+every distinct link line. Nothing of a C library is linked in: ``libbnnt.so`` leaves memcpy, memset and clock_gettime
+to the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` is static and talks to Linux
+itself.
 """
 
 from __future__ import annotations
@@ -56,16 +57,17 @@ class _Folder:
     flags: tuple[str, ...] = ()
 
 
+_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vpopcntdq", "-mprefer-vector-width=512")
 _COMMON = (_Folder("core"), _Folder("kernels"), _Folder("kernels/portable"), _Folder("host"))
 _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
-    "x86_64": _COMMON,
+    "x86_64": (*_COMMON, _Folder("kernels/avx512", _AVX512)),
     "arm64": _COMMON,
 }
-_PROGRAM = _Folder("program")
+_PROGRAM = "program"
 
 # No contraction of a product and a sum into one rounding: the order and the roundings of real sums are fixed.
 _COMPILE = (
-    *("-std=c++20", "-O3", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
+    *("-std=c++20", "-O3", "-g0", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
     *("-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra"),
 )
 _LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sections", "-s")
@@ -170,10 +172,7 @@ def _is_zig(command: tuple[str, ...]) -> bool:
 
 def _key(target: Target, command: tuple[str, ...]) -> str:
     """A hash of all that decides the result."""
-    if "ziglang" in command:
-        version = importlib.metadata.version("ziglang")
-    else:
-        version = _run((*command, "--version"), {})
+    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"), {})
     key = hashlib.sha256(repr((target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY)).encode())
     for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
         key.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
@@ -194,15 +193,12 @@ def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path
             for folder in _LIBRARY[target.arch]
             for source in sorted((SOURCES / folder.path).glob("*.cpp"))
         ]
-        program = [
-            pool.submit(one, source, _PROGRAM.flags) for source in sorted((SOURCES / _PROGRAM.path).glob("*.cpp"))
-        ]
+        program = [pool.submit(one, source, ()) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
         shared = [future.result() for future in library]
         alone = [future.result() for future in program]
     linker = (*command, *(_zig_target(target) if _is_zig(command) else ()))
     _run((*linker, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")), zig)
-    if alone:
-        _run((*linker, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")), zig)
+    _run((*linker, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")), zig)
 
 
 def _run(command: tuple[str, ...], environment: dict[str, str]) -> str:

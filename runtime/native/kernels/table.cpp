@@ -2,14 +2,25 @@
 #include "kernels.hpp"
 #include "portable/portable.hpp"
 
+#if defined(__x86_64__)
+#include "../host/cpu.hpp"
+#include "avx512/avx512.hpp"
+#endif
+
 namespace bnnt {
 
 static bool everywhere() { return true; }
 
 constexpr Kernels kernel_sets[] = {
-    {"portable", everywhere,                                                                            //
-     "bits portable", "planes portable", portable::word, portable::block, portable::disagreements,      //
-     "narrow portable", portable::pair, portable::narrow_block, portable::products,                     //
+#if defined(__x86_64__)
+    {"avx512", cpu_has_avx512,                                                                //
+     "bits avx512", "planes avx512", avx512::word, avx512::block, avx512::disagreements,      //
+     "narrow avx512", avx512::pair, avx512::narrow_block, avx512::products,                   //
+     "real avx512", avx512::real_block, avx512::sums, avx512::threshold, avx512::maximum},
+#endif
+    {"portable", everywhere,                                                                       //
+     "bits portable", "planes portable", portable::word, portable::block, portable::disagreements, //
+     "narrow portable", portable::pair, portable::narrow_block, portable::products,                //
      "real portable", portable::real_block, portable::sums, portable::threshold, portable::maximum},
 };
 

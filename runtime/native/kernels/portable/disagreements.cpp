@@ -4,17 +4,17 @@ namespace bnnt::portable {
 
 namespace {
 
-// `tile` pixels at a time share each weight that is loaded.
+// `tile` pixels at a time share each weight that is loaded; 3 by 2 counts fit the registers of x86-64.
 template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
   uint64_t counts[tile][block] = {};
+  const size_t step = job.pixel_step;
   for (size_t r = 0; r < job.runs; ++r, first += job.run_step) {
-    for (size_t k = 0; k < job.run; ++k, weight += block * word) {
-      uint64_t x[tile];
-      for (int p = 0; p < tile; ++p)
-        x[p] = load<uint64_t>(first + static_cast<size_t>(p) * job.pixel_step + k * word);
-      for (size_t o = 0; o < block; ++o)
+    for (const uint8_t *x = first, *const end = first + job.run * word; x != end; x += word, weight += block * word) {
+      for (size_t o = 0; o < block; ++o) {
+        const uint64_t w = load<uint64_t>(weight + o * word);
         for (int p = 0; p < tile; ++p)
-          counts[p][o] += static_cast<uint64_t>(__builtin_popcountll(x[p] ^ load<uint64_t>(weight + o * word)));
+          counts[p][o] += static_cast<uint64_t>(__builtin_popcountll(load<uint64_t>(x + static_cast<size_t>(p) * step) ^ w));
+      }
     }
   }
   for (int p = 0; p < tile; ++p)
@@ -29,9 +29,9 @@ void disagreements(const Dots &job) {
     const uint8_t *weight = job.weights + b * job.runs * job.run * block * word;
     int32_t *out = job.out + b * block;
     size_t p = 0;
-    for (; p + 2 <= job.count; p += 2)
-      run<2>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-    if (p < job.count)
+    for (; p + 3 <= job.count; p += 3)
+      run<3>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
+    for (; p < job.count; ++p)
       run<1>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
   }
 }

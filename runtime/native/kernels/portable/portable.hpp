@@ -5,7 +5,7 @@
 
 namespace bnnt::portable {
 
-constexpr size_t word = 8, block = 4;
+constexpr size_t word = 8, block = 2;
 constexpr size_t pair = 1, narrow_block = 32;
 constexpr size_t real_block = 32;
 

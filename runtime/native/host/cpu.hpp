@@ -1,0 +1,9 @@
+// Which instructions the CPU and the operating system offer.
+#pragma once
+
+namespace bnnt {
+
+bool cpu_has_avx2();
+bool cpu_has_avx512();
+
+} // namespace bnnt

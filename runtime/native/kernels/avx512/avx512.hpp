@@ -1,0 +1,19 @@
+// x86-64 with AVX-512 F, BW, VL, DQ and VPOPCNTDQ: Ice Lake, Zen 4 and later.
+#pragma once
+
+#include "../kernels.hpp"
+
+namespace bnnt::avx512 {
+
+// A vector holds one word of 16 outputs, so nothing is summed across its lanes.
+constexpr size_t word = 4, block = 16;
+constexpr size_t pair = 2, narrow_block = 16;
+constexpr size_t real_block = 64;
+
+void disagreements(const Dots &job);
+void products(const Dots &job);
+void sums(const Sums &job);
+void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
+void maximum(int32_t *to, const int32_t *from, size_t count);
+
+} // namespace bnnt::avx512
