@@ -14,7 +14,7 @@ class Augment(BaseModel):
     what comes in is the image mirrored at its edge. ``flip``: mirrored left to right, every second time.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     shift: NonNegativeInt = 0
     crop: NonNegativeInt = 0

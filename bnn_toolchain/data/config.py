@@ -15,7 +15,7 @@ class Common(BaseModel):
     keeps the first so many training images.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     scale: PositiveFloat = 1 / 128
     offset: Annotated[int, Field(ge=0, le=255)] = 128

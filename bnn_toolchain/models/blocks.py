@@ -16,7 +16,7 @@ class Numbers(BaseModel):
     Binary weights with ReLU are the weight-only networks of BinaryConnect; float weights with ReLU are an ordinary one.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     weights: Literal["binary", "float"] = "binary"
     activation: Literal["sign", "relu"] = "sign"

@@ -15,7 +15,7 @@ from bnn_toolchain.models import ModelConfig
 class Config(BaseModel):
     """Unknown fields are errors, and nothing changes after validation."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Optimizer(Config):
@@ -37,8 +37,8 @@ class Stage(Config):
     """A part of the training with settings of its own; each starts with a new optimizer.
 
     ``activation_gradient`` and ``weight_gradient`` say what stands in for the derivative of a sign (``plain``, or
-    ``clipped`` to inputs in [-1, 1]); ``latent_clip`` keeps latent weights in [-1, 1]. ``batch_norm_momentum`` is the weight
-    of a new batch in the running statistics; 0 freezes them, and the stage trains with them, as evaluation does.
+    ``clipped`` to inputs in [-1, 1]); ``latent_clip`` keeps latent weights in [-1, 1]. ``batch_norm_momentum`` is the
+    weight of a new batch in the running statistics; 0 freezes them, and the stage trains with them, as evaluation does.
     """
 
     epochs: PositiveInt

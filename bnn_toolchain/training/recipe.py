@@ -69,7 +69,9 @@ def validate(raw: Raw, kind: type[Kind], name: str) -> Kind:
         return kind.model_validate(resolved)
     except ValidationError as error:
         known = _field_names(kind)
-        lines = [_line(problem, resolved, known, single) for problem in error.errors()]
+        # a tuple whose items are wrong counts as too short as well
+        problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
+        lines = [_line(problem, resolved, known, single) for problem in problems]
         raise UsageError(f"{name}:\n" + "\n".join(f"  - {line}" for line in lines)) from error
 
 

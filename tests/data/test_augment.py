@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from bnn_toolchain.data.augment import Augment, augmented
+
+IMAGES = torch.from_numpy(np.random.default_rng(0).integers(1, 256, (50, 6, 5, 3), dtype=np.uint8))
+INDEX = torch.from_numpy(np.random.default_rng(1).permutation(50))
+
+
+def batch(seed, **fields):
+    return augmented(IMAGES, INDEX, Augment(**fields), torch.Generator().manual_seed(seed))
+
+
+def shifts(image, most, mode, **options):
+    """All images that a move by up to ``most`` pixels can give, as bytes."""
+    framed = np.pad(image, ((most, most), (most, most), (0, 0)), mode, **options)
+    height, width = image.shape[:2]
+    return {framed[y : y + height, x : x + width].tobytes() for y in range(2 * most + 1) for x in range(2 * most + 1)}
+
+
+def test_nothing_asked_is_nothing_done():
+    assert torch.equal(batch(0), IMAGES[INDEX])
+
+
+@pytest.mark.parametrize(
+    ("fields", "mode"), [({"shift": 2}, "constant"), ({"crop": 2}, "reflect")], ids=["shift", "crop"]
+)
+def test_moves_are_those_of_a_padded_image(fields, mode):
+    seen = 0
+    for seed in range(8):
+        for image, original in zip(batch(seed, **fields).numpy(), IMAGES[INDEX].numpy(), strict=True):
+            possible = shifts(original, 2, mode)
+            assert image.tobytes() in possible
+            seen += image.tobytes() != original.tobytes()
+    assert 350 < seen < 400  # 24 of 25 moves change the image
+
+
+def test_flips_mirror_half_of_the_images():
+    flipped = 0
+    for seed in range(8):
+        for image, original in zip(batch(seed, flip=True).numpy(), IMAGES[INDEX].numpy(), strict=True):
+            assert image.tobytes() in (original.tobytes(), original[:, ::-1].tobytes())
+            flipped += image.tobytes() != original.tobytes()
+    assert 160 < flipped < 240
+
+
+def test_a_seed_decides_and_the_images_stay():
+    before = IMAGES.clone()
+    fields = {"shift": 1, "crop": 1, "flip": True}
+    assert torch.equal(batch(3, **fields), batch(3, **fields))
+    assert not torch.equal(batch(3, **fields), batch(4, **fields))
+    assert torch.equal(before, IMAGES)
+    assert batch(3, **fields).dtype == torch.uint8
+
+
+def test_a_crop_beyond_the_image_still_mirrors():
+    assert batch(0, crop=20).shape == (50, 6, 5, 3)
+
+
+def test_negative_moves_are_refused():
+    with pytest.raises(ValidationError, match="shift"):
+        Augment(shift=-1)

@@ -1,0 +1,145 @@
+import pytest
+import yaml
+
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.layers import Gradient
+from bnn_toolchain.training.config import Recipe
+from bnn_toolchain.training.recipe import dump, load_recipe, read_dump, recipe_names, recipe_text
+
+BASE = {
+    "data": {"source": "mnist5k"},
+    "model": {"name": "mlp"},
+    "epochs": 3,
+    "optimizer": {"lr": 0.01},
+}
+
+
+def recipe(tmp_path, overrides=(), **fields):
+    path = tmp_path / "mine.yaml"
+    path.write_text(yaml.safe_dump({**BASE, **fields}))
+    return load_recipe(str(path), overrides)
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_of_the_package_is_valid_and_says_what_it_does(name):
+    loaded = load_recipe(name)
+    assert read_dump(dump(loaded), name) == loaded
+    assert recipe_text(name).startswith(f"# bnnt train {name}\n# ")
+
+
+def test_the_recipes_that_there_must_be():
+    assert {"digits", "mnist-mlp", "cifar10-vgg", "cifar10-vgg-quarter"} <= set(recipe_names())
+
+
+def test_settings_at_the_top_are_those_of_every_stage(tmp_path):
+    loaded = recipe(
+        tmp_path,
+        weight_gradient="plain",
+        stages=[{"latent_clip": False}, {"epochs": 5, "optimizer": {"lr": 0.001}, "weight_gradient": "clipped"}],
+        optimizer={"lr": 0.01, "beta2": 0.9},
+    )
+    first, second = loaded.stages
+    assert (first.epochs, first.latent_clip, first.weight_gradient, first.optimizer.lr) == (
+        3,
+        False,
+        Gradient.PLAIN,
+        0.01,
+    )
+    assert (second.epochs, second.latent_clip, second.weight_gradient) == (5, True, Gradient.CLIPPED)
+    assert (second.optimizer.lr, second.optimizer.beta2) == (0.001, 0.9)
+
+
+def test_beta2_is_099_unless_said(tmp_path):
+    assert recipe(tmp_path).stages[0].optimizer.beta2 == 0.99
+
+
+@pytest.mark.parametrize("text", ["3e-3", "0.003", "3.0e-3"])
+def test_overrides_read_numbers_as_people_write_them(tmp_path, text):
+    loaded = recipe(tmp_path, [f"optimizer.lr={text}", "augment.flip=true", "model.hidden=64"])
+    assert loaded.stages[0].optimizer.lr == 0.003
+    assert loaded.augment.flip is True and loaded.model.hidden == 64
+
+
+def test_overrides_reach_into_stages(tmp_path):
+    loaded = recipe(tmp_path, ["stages.1.epochs=7"], stages=[{}, {"epochs": 2}])
+    assert [stage.epochs for stage in loaded.stages] == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("optimizer.lr", r"write FIELD=VALUE"),
+        ("epochs=9", r"stage 1 has its own: set stages\.1\.epochs"),
+        ("stages.5.epochs=1", r"no field '5'"),
+        ("seed.x=1", r"seed: Input should be a valid integer"),
+        ("seed=[", r"not valid YAML"),
+    ],
+)
+def test_overrides_that_cannot_work(tmp_path, override, message):
+    with pytest.raises(UsageError, match=message):
+        recipe(tmp_path, [override], stages=[{}, {"epochs": 2}])
+
+
+def test_all_errors_come_together_with_their_paths(tmp_path):
+    with pytest.raises(UsageError) as caught:
+        recipe(
+            tmp_path,
+            optimizer={"lr": "fast", "beta_2": 0.9},
+            epochs=0,
+            model={"name": "vgg", "stages": [[8, "wide"]]},
+            data={"source": "folder"},
+            batchsize=3,
+        )
+    message = str(caught.value)
+    lines = {line.split(":")[0].removeprefix("  - ") for line in message.splitlines()[1:]}
+    assert lines == {"optimizer.lr", "optimizer.beta_2", "epochs", "model.stages.0.1", "data.path", "batchsize"}
+    assert "not 'fast'" in message and "did you mean 'beta2'?" in message and "did you mean 'batch_size'?" in message
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"optimizer": {"lr": 0.1, "beta2": 1.0}}, r"optimizer\.beta2: Input should be less than 1, not 1\.0"),
+        ({"optimizer": {"lr": float("nan")}}, r"optimizer\.lr: "),
+        ({"optimizer": {"lr": float("inf")}}, r"optimizer\.lr: "),
+        ({"optimizer": {"lr": -1}}, r"optimizer\.lr: .* greater than 0"),
+        ({"stages": []}, r"stages: "),
+        ({"stages": 3}, r"stages: "),
+        ({"stages": [{"epochs": "x"}, 3]}, r"stages"),
+        ({"model": {"name": "resnet"}}, r"model: .*'mlp'"),
+        ({"data": {"source": "imagenet"}}, r"data: .*'mnist5k'"),
+        ({"data": {}}, r"data: "),
+        ({"loss": "hinge"}, r"loss: .*'squared_hinge'"),
+    ],
+)
+def test_wrong_values(tmp_path, fields, message):
+    with pytest.raises(UsageError, match=message):
+        recipe(tmp_path, **fields)
+
+
+def test_an_unknown_recipe_suggests_the_near_one():
+    with pytest.raises(UsageError, match=r"no recipe 'digit' \(did you mean 'digits'\?\): give a YAML file or one of "):
+        load_recipe("digit")
+
+
+def test_files_that_are_no_recipes(tmp_path):
+    with pytest.raises(UsageError, match=r"cannot read the recipe .*none\.yaml"):
+        load_recipe(str(tmp_path / "none.yaml"))
+    path = tmp_path / "bad.yaml"
+    for content, message in (
+        (b"a: [", "not valid YAML"),
+        (b"- 1", "must hold fields"),
+        (b"\xff\xfe\x80", "cannot read"),
+    ):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=message):
+            load_recipe(str(path))
+    path.write_text("!!python/object/apply:os.system ['true']")
+    with pytest.raises(UsageError, match="not valid YAML"):
+        load_recipe(str(path))
+
+
+def test_the_dump_is_complete(tmp_path):
+    loaded = recipe(tmp_path)
+    assert isinstance(read_dump(dump(loaded), "x"), Recipe)
+    assert yaml.safe_load(dump(loaded))["stages"][0]["optimizer"] == {"name": "adam", "lr": 0.01, "beta2": 0.99}
