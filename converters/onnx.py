@@ -251,6 +251,10 @@ def _form(node: Node, x: Value) -> _Form:
             return _Form(name, "", {}, {})
         case Flatten() | BatchNorm() | Scale() | Bias():
             raise Unsupported(f"{node.name}: {name} has no form in a file: lower the graph first")
+        case _:
+            raise Unsupported(
+                f"{node.name}: {name} came from a .tflite file and has no ONNX form: only the reference runs it"
+            )
 
 
 def _conv(op: BinaryConv2d) -> dict[str, Any]:

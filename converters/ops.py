@@ -14,6 +14,21 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_toolchain.converters.float_ops import (
+    AveragePool,
+    BorderCorrection,
+    Clamp,
+    Concat,
+    FloatOp,
+    Multiply,
+    OutputTransform,
+    Pad,
+    PRelu,
+    Sigmoid,
+    Slice,
+    Softmax,
+    float_shape,
+)
 from bnn_toolchain.errors import Unsupported
 
 ACC_LIMIT = 1 << 24
@@ -237,6 +252,8 @@ Op: TypeAlias = (
     | BinaryConv2dThreshold
     | BinaryConv2dMaxPoolThreshold
     | BinaryDenseThreshold
+    | OutputTransform
+    | FloatOp
 )
 
 
@@ -334,6 +351,25 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
             return _fused(name, x, conv, pool, threshold)
         case BinaryDenseThreshold(dense, threshold):
             return _fused(name, x, dense, threshold)
+        case OutputTransform(_, _, _, multiplier, bias):
+            _expect(name, op, x, {Kind.ACC}, None)
+            _per_channel(name, op, shape[0], multiplier, bias)
+            kind, bound = Kind.REAL, 0
+        case (
+            BorderCorrection()
+            | Pad()
+            | AveragePool()
+            | Softmax()
+            | Sigmoid()
+            | Clamp()
+            | PRelu()
+            | Multiply()
+            | Concat()
+            | Slice()
+        ):
+            for value in inputs:
+                _expect(name, op, value, {Kind.REAL}, None)
+            shape = float_shape(name, op, tuple(value.shape for value in inputs))
     return Value(name, kind, shape, bound)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_toolchain.converters.float_ops import OutputTransform, run_float
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.ops import (
     Add,
@@ -147,8 +148,12 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
             return _chain(name, (conv, pool, threshold), x)
         case BinaryDenseThreshold(dense, threshold):
             return _chain(name, (dense, threshold), x)
+        case OutputTransform(taps, low, high, multiplier, bias):
+            return np.clip(np.float32(taps) - x, np.float32(low), np.float32(high)) * multiplier + bias
         case BatchNorm():
             raise Unsupported(f"{name}: torch alone knows how its batch norm rounds: lower the graph first")
+        case _:
+            return run_float(op, inputs)
 
 
 def _chain(name: str, parts: tuple[Op, ...], x: Reals) -> Reals:

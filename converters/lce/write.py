@@ -13,9 +13,10 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_toolchain.converters.float_ops import border
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.lce.container import Container, Operator, Quantization, Tensor
-from bnn_toolchain.converters.lce.geometry import SAME, VALID, Pads, border, padding_of
+from bnn_toolchain.converters.lce.geometry import SAME, VALID, Pads, padding_of
 from bnn_toolchain.converters.lce.thresholds import folds, limits, offsets
 from bnn_toolchain.converters.ops import (
     ALWAYS,
@@ -159,6 +160,8 @@ class Writer:
                 return self.real("AVERAGE_POOL_2D", (at,), name, value, padding=VALID, **window)
             case Flatten() | BatchNorm() | Scale() | Bias():
                 raise Unsupported(f"{name}: {type(node.op).__name__} has no form in a file: lower the graph first")
+            case _:
+                raise Unsupported(f"{name}: {type(node.op).__name__} is read from .tflite files, but not written")
 
     # Binary layers
 
@@ -226,7 +229,8 @@ class Writer:
         same = padding_of(conv.pads, x.shape, kernel, conv.strides, conv.dilations) == SAME
         if same and fits and conv.group == 1 and conv.in_channels % 2 == 0:
             return self.bconv(name, result, at, x, conv, conv.weight, acc, sign=sign, offset=offset, zero=True)
-        change = border(conv, x.shape, acc.shape) * sign
+        sums = unpack_bits(conv.weight, conv.in_channels).sum(-1, dtype=np.int64)
+        change = border(sums, (x.shape[1], x.shape[2]), conv.strides, conv.dilations, conv.pads) * sign
         self.note(
             name,
             f"zero padding becomes padding with +1 and a constant of {change.nbytes} bytes that corrects the border",
