@@ -15,9 +15,23 @@ from pathlib import Path
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.lce.container import LARGEST, decode, encode
 from bnn_toolchain.converters.lce.describe import KEY, describe
+from bnn_toolchain.converters.lce.importer import import_graph, with_input
 from bnn_toolchain.converters.lce.restore import restore
 from bnn_toolchain.converters.lce.write import Construction, Writer
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
+
+__all__ = [
+    "Construction",
+    "Model",
+    "check_sizes",
+    "constructions",
+    "from_bytes",
+    "load",
+    "read",
+    "save",
+    "to_bytes",
+    "with_input",
+]
 
 
 def save(graph: Graph, path: str | os.PathLike[str]) -> None:
@@ -85,6 +99,8 @@ def constructions(graph: Graph) -> tuple[Construction, ...]:
 def from_bytes(data: bytes) -> Graph:
     """The inverse of :func:`to_bytes`; files of LCE's own converter are read too.
 
+    Those hold no preprocessing: their graph sees the pixels 0 to 255 as they are until :func:`with_input` says better.
+
     Raises:
         FileFormatError: truncated or corrupt.
         Unsupported: an operator that the graph has no place for.
@@ -99,6 +115,7 @@ class Model:
     graph: Graph
     tensors: dict[str, int]  # the index of a node's tensor by the node's name
     outputs: tuple[int, ...]
+    reads_floats: bool  # the file leaves the preprocessing to its caller
 
 
 def read(data: bytes) -> Model:
@@ -109,12 +126,14 @@ def read(data: bytes) -> Model:
     """
     container = decode(data)
     if KEY not in container.metadata:
-        raise Unsupported("a file that bnnt did not write")
+        graph, tensors = import_graph(container, len(data))
+        check_sizes(graph)
+        return Model(graph, tensors, container.outputs, container.tensors[container.inputs[0]].type == "FLOAT32")
     graph = restore(container)
     check_sizes(graph)
     if to_bytes(graph) != data:
         raise FileFormatError("the operators are not those that bnnt writes for this graph: the file was changed")
-    return Model(graph, {tensor.name: index for index, tensor in enumerate(container.tensors)}, container.outputs)
+    return Model(graph, {t.name: index for index, t in enumerate(container.tensors)}, container.outputs, False)
 
 
 def check_sizes(graph: Graph) -> None:

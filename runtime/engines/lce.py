@@ -46,6 +46,7 @@ class LceSession:
         hidden = {value: read_model.tensors[value] for value in self.graph.hidden_bits()}
         self._hidden = tuple(hidden)
         output = read_model.outputs[0]
+        self._reads_floats = read_model.reads_floats
         self._plain = Worker(model, kernel, threads, name)
         self._all = Worker(with_outputs(model, (output, *hidden.values())), kernel, threads, name)
 
@@ -64,8 +65,7 @@ class LceSession:
         Raises:
             As :meth:`run`.
         """
-        check_images(images, self.graph.spec)
-        seconds, logits = self._plain.run(images)
+        seconds, logits = self._plain.run(self._input(images))
         return _channels_first(logits), seconds
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
@@ -74,14 +74,20 @@ class LceSession:
         Raises:
             As :meth:`run`.
         """
-        check_images(images, self.graph.spec)
-        _, logits, *words = self._all.run(images)
+        _, logits, *words = self._all.run(self._input(images))
         hidden = {}
         for name, bits in zip(self._hidden, words, strict=True):
             shape = self.graph.values[name].shape
             packed = np.ascontiguousarray(bits, "<i4").view(np.uint8)[..., : -(-shape[0] // 8)]
             hidden[name] = packed if len(shape) == 3 else packed.reshape(len(images), -1)
         return _channels_first(logits), hidden
+
+    def _input(self, images: NDArray[np.uint8]) -> NDArray[Any]:
+        check_images(images, self.graph.spec)
+        if not self._reads_floats:
+            return images
+        spec = self.graph.spec
+        return (images.astype(np.float32) - np.array(spec.offset, np.float32)) * np.array(spec.scale, np.float32)
 
 
 class Worker:
