@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 from math import prod
@@ -51,5 +52,11 @@ def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write ``array`` so that :func:`read_array` and bnnt-run read it."""
-    np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+    """Write ``array`` so that :func:`read_array` and bnnt-run read it.
+
+    Raises:
+        OSError: it cannot be written; numpy's own writing would not say why.
+    """
+    data = io.BytesIO()
+    np.save(data, np.ascontiguousarray(array), allow_pickle=False)
+    path.write_bytes(data.getbuffer())

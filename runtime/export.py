@@ -110,7 +110,7 @@ def export_bundle(
         finally:
             shutil.rmtree(made, ignore_errors=True)
     except OSError as error:
-        raise UsageError(f"cannot write the bundle {out}: {error.strerror}") from error
+        raise UsageError(f"cannot write the bundle {out}: {error.strerror}: {error.filename}") from error
     return open_bundle(out)
 
 

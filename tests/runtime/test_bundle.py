@@ -120,6 +120,36 @@ def test_no_compiler(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir() if "bundle" in path.name] == []
 
 
+def test_a_full_disk(made):
+    """No file may grow beyond 4 KB, which ends a write as a full disk does."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from bnn_toolchain.errors import UsageError\n"
+        "from bnn_toolchain.runtime.bundle import open_bundle\n"
+        "from bnn_toolchain.runtime.export import TestImages, export_bundle\n"
+        "bundle, out = open_bundle(Path(sys.argv[1])), Path(sys.argv[2])\n"
+        "images = bundle.golden.images\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)\n"
+        "try:\n"
+        "    export_bundle(bundle.graph, out, test=TestImages('x', images, images[:, 0, 0, 0] % 4))\n"
+        "except UsageError as error:\n"
+        "    print(error)\n"
+    )
+    model = (made / "model.onnx").stat().st_size
+    for limit in (4096, model):  # the model does not fit, then the golden images
+        out = made.parent / "full"
+        arguments = [sys.executable, "-c", script, made, out, str(limit)]
+        said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+        assert said.startswith("cannot write ") and "File too large" in said
+        assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_place_that_cannot_be(made):
+    with pytest.raises(UsageError, match=r"cannot write the bundle .*: File exists: .*model\.onnx"):
+        export_bundle(GRAPH, made / "model.onnx" / "bundle", test=TEST)
+
+
 def test_images_that_do_not_fit(tmp_path):
     with pytest.raises(UsageError, match=r"the model takes uint8 \[N, 12, 12, 1\]"):
         export_bundle(GRAPH, tmp_path / "b", test=export.TestImages("x", TEST.images[:, 1:], TEST.labels))
