@@ -41,8 +41,9 @@ def read_hub(name: str, configuration: str | None, split: str, columns: Columns)
         UsageError: there is no such data set, split or column.
         Unavailable: the hub cannot be reached.
     """
-    from datasets import DownloadConfig, Image, load_dataset
+    from datasets import DownloadConfig, Image
     from datasets.exceptions import DatasetNotFoundError
+    from datasets.load import load_dataset
 
     try:
         found = load_dataset(name, configuration, split=split, download_config=DownloadConfig(max_retries=1))

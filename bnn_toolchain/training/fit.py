@@ -189,7 +189,7 @@ def _train(run: _Run, stage: Stage, optimizer: torch.optim.Optimizer, progress: 
                 f"{kept} in {run.folder.path}"
             )
         optimizer.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += value
         right += torch.count_nonzero(logits.detach().argmax(1) == labels[index])

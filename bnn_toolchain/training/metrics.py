@@ -82,7 +82,8 @@ def read_summary(path: Path) -> Summary:
     Raises:
         FileFormatError: it is something else.
     """
-    return _parsed(Summary, path.read_text(encoding="utf-8"), path)
+    summary: Summary = _parsed(Summary, path.read_text(encoding="utf-8"), path)
+    return summary
 
 
 def _parsed(kind: Any, text: str, path: Path) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -13,7 +15,7 @@ def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
     """A new optimizer with two parameter groups: latent weights, which the latent clip may keep in, and real ones."""
     latent = latent_weights(model)
     real = [parameter for name, parameter in model.named_parameters() if name not in latent]
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": list(latent.values()), "latent_clip": stage.latent_clip},
         {"params": real},
     ]
@@ -30,5 +32,5 @@ def learning_rate(optimizer: Optimizer, schedule: Schedule, step: int, steps: in
     return float(optimizer.lr * (schedule.lr_final / optimizer.lr) ** part)
 
 
-def _adam(groups: list[dict[str, object]], config: Optimizer) -> torch.optim.Optimizer:
+def _adam(groups: list[dict[str, Any]], config: Optimizer) -> torch.optim.Optimizer:
     return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)
