@@ -24,8 +24,6 @@ from bnn_toolchain.converters.onnx_functions import OPSET
 from bnn_toolchain.converters.ops import (
     Add,
     Affine,
-    BatchNorm,
-    Bias,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
     BinaryConv2dThreshold,
@@ -40,7 +38,6 @@ from bnn_toolchain.converters.ops import (
     PixelInput,
     PixelNormalize,
     Relu,
-    Scale,
     Sign,
     Threshold,
     ToReal,
@@ -56,7 +53,7 @@ def float_twin(graph: Graph) -> bytes:
     """An .onnx file of standard float operators: uint8 ``pixels`` [N, H, W, C] -> float32 [N, F].
 
     Raises:
-        Unsupported: the graph is not lowered.
+        Unsupported: the graph holds an operator that no ONNX file of bnnt can.
     """
     network = _Network()
     values = {INPUT: INPUT}
@@ -81,7 +78,7 @@ def int8_twin(graph: Graph) -> bytes:
     Calibrated on random images, which is enough for timing.
 
     Raises:
-        Unsupported: the graph is not lowered.
+        Unsupported: the graph holds an operator that no ONNX file of bnnt can.
     """
     from onnxruntime.quantization.calibrate import CalibrationDataReader
     from onnxruntime.quantization.quant_utils import QuantType
@@ -183,9 +180,9 @@ def _write(network: _Network, spec: InputSpec, node: Node, inputs: list[str]) ->
             return network.add("Add", inputs)
         case GlobalAveragePool():
             return network.add("GlobalAveragePool", [x])
-        case BatchNorm() | Scale() | Bias():
+        case _:
             raise Unsupported(
-                f"{node.name}: {type(node.op).__name__} has no place in a float twin: lower the graph first"
+                f"{node.name}: {type(node.op).__name__} has no float twin: only what an ONNX file holds has"
             )
 
 

@@ -7,10 +7,13 @@ import numpy as np
 import onnx
 import pytest
 
+from bnn_toolchain.converters.capture import capture
 from bnn_toolchain.converters.report import report
+from bnn_toolchain.errors import Unsupported
 from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
 from bnn_toolchain.runtime.float_twin import float_twin, int8_twin
 from tests.converters.graphs import fused, images, mixed
+from tests.runtime.networks import SPEC, small_network
 
 
 def macs(data):
@@ -50,3 +53,9 @@ def test_int8_is_quantised_and_close_to_the_float_twin(caplog):
     pixels = images(rng, graph.spec, 50)
     exact, rounded = (open_bytes(model).run(None, {"pixels": pixels})[0] for model in (float_twin(graph), data))
     assert np.abs(exact - rounded).mean() < 0.1 * np.abs(exact).mean()
+
+
+def test_a_graph_that_is_not_lowered():
+    captured = capture(small_network(), SPEC)
+    with pytest.raises(Unsupported, match="BatchNorm has no float twin"):
+        float_twin(captured)
