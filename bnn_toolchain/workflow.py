@@ -10,6 +10,7 @@ from bnn_toolchain.errors import UsageError
 
 if TYPE_CHECKING:
     from bnn_toolchain.converters.graph import Graph
+    from bnn_toolchain.data.splits import Labelled
     from bnn_toolchain.runtime.benchmark import Benchmark
     from bnn_toolchain.runtime.build import Target
     from bnn_toolchain.runtime.bundle import Bundle
@@ -78,12 +79,17 @@ def export_run(run: Path, out: Path, targets: Sequence[Target], announce: Announ
     from bnn_toolchain.converters import convert
     from bnn_toolchain.data.load import load_splits
     from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+    from bnn_toolchain.training.config import Recipe
     from bnn_toolchain.training.run import load_run
 
     trained = load_run(run)
+    if not isinstance(trained.training, Recipe):
+        raise UsageError(
+            f"{run} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
+        )
     announce("lowering the trained network to integers")
     graph = convert(trained.model, trained.input_spec)
-    splits = load_splits(trained.recipe.data)
+    splits = load_splits(trained.training.data)
     test = TestImages(splits.source, splits.test.images, splits.test.labels)
     return export_bundle(graph, out, test=test, source=source_of(run, out), targets=targets, announce=announce)
 
@@ -91,8 +97,8 @@ def export_run(run: Path, out: Path, targets: Sequence[Target], announce: Announ
 def validate_bundle(path: Path, engines: Sequence[str], device: str, samples: int | None, announce: Announce) -> Report:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
 
-    The images are those of the training run that the bundle names. A bundle without its run is compared on its golden
-    images, and says so.
+    The images are those of the recipe that the model was trained by. A bundle that has no such run any more is
+    compared on its golden images, and ``announce`` is told.
 
     Raises:
         UsageError: a name that does not exist, or an engine that the device does not run.
@@ -108,15 +114,24 @@ def validate_bundle(path: Path, engines: Sequence[str], device: str, samples: in
     names = [engine_name(engine) for engine in engines]
     bundle = open_bundle(path)
     contenders = [open_contender(bundle, name, where) for name in names]
-    run = bundle.run_folder()
-    if run is None:
-        announce(f"{path} names no training run: comparing on its golden images, without labels")
+    test = _test_split(bundle)
+    if test is None:
+        announce(f"the training run of {path} is not here: comparing on the golden images, without labels")
         return validate(bundle.model, contenders, bundle.golden.images[:samples])
-    from bnn_toolchain.data.load import load_splits
-    from bnn_toolchain.training.run import load_run
-
-    test = load_splits(load_run(run).recipe.data).test
     return validate(bundle.model, contenders, test.images[:samples], test.labels[:samples])
+
+
+def _test_split(bundle: Bundle) -> Labelled | None:
+    """The test images of the recipe that the bundle's model was trained by, if its run folder is still there."""
+    from bnn_toolchain.data.load import load_splits
+    from bnn_toolchain.training.config import Recipe
+    from bnn_toolchain.training.folder import RunFolder
+
+    source = bundle.manifest.source
+    if source is None or not (folder := RunFolder(bundle.path / source.run)).recipe.exists():
+        return None
+    training = folder.read_training()
+    return load_splits(training.data).test if isinstance(training, Recipe) else None
 
 
 def bench_model(path: Path, device: str) -> Benchmark:

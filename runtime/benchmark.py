@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from importlib import metadata
 from math import ceil
@@ -82,10 +83,13 @@ class _Peer:
     run: Callable[[], Any]  # one image
 
 
-def benchmark(model: bytes, device: Device | None = None, rounds: int = ROUNDS) -> Benchmark:
+def benchmark(
+    model: bytes, device: Device | None = None, rounds: int = ROUNDS, trained: Path | None = None
+) -> Benchmark:
     """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
 
-    Every engine gets the same random image. The float network is :func:`bnn_toolchain.runtime.float_twin.float_twin`.
+    Every engine gets the same random image; torch is among them if ``trained``, the training run that the model was
+    exported from, is given. The float network is :func:`bnn_toolchain.runtime.float_twin.float_twin`.
 
     Raises:
         UsageError: the device emulates, so that its time would mean nothing.
@@ -107,9 +111,12 @@ def benchmark(model: bytes, device: Device | None = None, rounds: int = ROUNDS) 
         _stock("float", float_twin(graph), image),
         _stock("int8", int8_twin(graph), image),
     ]
+    if trained is not None:
+        peers.append(_torch(trained, model, image))
     before = os.getloadavg()[0]
-    repeats = [_repeats(peer.run) for peer in peers]
-    samples = [[_sample(peer.run, n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
+    with nullcontext() if trained is None else _one_torch_thread():
+        repeats = [_repeats(peer.run) for peer in peers]
+        samples = [[_sample(peer.run, n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
     after = os.getloadavg()[0]
     once = min(sample[0][0] for sample in samples)
     return Benchmark(
@@ -125,6 +132,27 @@ def _stock(network: str, model: bytes, image: np.ndarray[Any, np.dtype[np.uint8]
     session = onnxruntime.open_bytes(model)
     version = metadata.version("onnxruntime")
     return _Peer("onnxruntime", network, version, len(model), lambda: session.run(None, {INPUT: image}))
+
+
+def _torch(trained: Path, model: bytes, image: np.ndarray[Any, np.dtype[np.uint8]]) -> _Peer:
+    import torch
+
+    from bnn_toolchain.runtime.engines import torch as engine
+
+    session = engine.load(model, trained)
+    return _Peer("torch", "binary", torch.__version__, len(model), lambda: session.run(image))
+
+
+@contextmanager
+def _one_torch_thread() -> Iterator[None]:
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _repeats(run: Callable[[], Any]) -> int:

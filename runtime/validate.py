@@ -49,6 +49,7 @@ class Row:
     predictions_equal: int  # images
     logits_equal: int  # images whose logits are equal to the last bit
     logits_difference: float  # largest absolute difference, divided by the largest magnitude of the reference's logits
+    images_exact: int  # images whose prediction and whose compared hidden bits are all equal
     hidden_images: int
     hidden: tuple[Layer, ...]
     hidden_missing: tuple[str, ...]  # binary activations that the engine does not show
@@ -174,6 +175,8 @@ class _Tally:
     difference: float = 0.0
     magnitude: float = 0.0
     correct: int = 0
+    images: int = 0
+    inexact: set[int] = field(default_factory=set)  # indices of images
     differing: dict[str, list[int]] = field(default_factory=dict)  # indices of images by activation
 
     def add(
@@ -183,7 +186,10 @@ class _Tally:
             raise CheckFailed(f"the engine yields {logits.dtype} {list(logits.shape)}, not float32 {expected.shape}")
         found, wanted = (np.ascontiguousarray(x).reshape(len(x), -1) for x in (logits, expected))
         self.logits_equal += int((found.view(np.uint32) == wanted.view(np.uint32)).all(axis=1).sum())
-        self.predictions_equal += int((found.argmax(axis=1) == wanted.argmax(axis=1)).sum())
+        other = np.flatnonzero(found.argmax(axis=1) != wanted.argmax(axis=1))
+        self.predictions_equal += len(found) - len(other)
+        self.inexact.update((self.images + other).tolist())
+        self.images += len(found)
         self.difference = max(self.difference, float(np.abs(found.astype(np.float64) - wanted).max()))
         self.magnitude = max(self.magnitude, float(np.abs(wanted).max()))
         if labels is not None:
@@ -191,7 +197,9 @@ class _Tally:
 
     def add_hidden(self, start: int, differing: dict[str, NDArray[np.bool_]]) -> None:
         for name, differs in differing.items():
-            self.differing.setdefault(name, []).extend((start + np.flatnonzero(differs)).tolist())
+            found = (start + np.flatnonzero(differs)).tolist()
+            self.differing.setdefault(name, []).extend(found)
+            self.inexact.update(found)
 
 
 def _row(
@@ -215,6 +223,7 @@ def _row(
         predictions_equal=tally.predictions_equal,
         logits_equal=tally.logits_equal,
         logits_difference=tally.difference / tally.magnitude if tally.magnitude else tally.difference,
+        images_exact=images - len(tally.inexact),
         hidden_images=hidden_images,
         hidden=layers,
         hidden_missing=tuple(name for name in graph.hidden_bits() if hidden_images and name not in tally.differing),

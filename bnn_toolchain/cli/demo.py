@@ -24,14 +24,31 @@ def demo(
 
     from bnn_toolchain.demo import run_demo
 
-    rows = run_demo(out, note)
+    found = run_demo(out, note)
     if json:
-        print_json([asdict(row) for row in rows])
+        print_json(asdict(found))
         return
     columns = ("network", "engine", "device", "agree exactly", "test accuracy", "median latency", "size")
     print_table(
         "digits: a binary network on every engine, and the same network in float",
         columns,
-        [(r.network, r.engine, r.device, r.agree, r.accuracy, r.latency, r.size) for r in rows],
+        [
+            (
+                row.network,
+                row.engine,
+                row.device,
+                "" if row.agree is None else f"{row.agree} of {row.images}",
+                f"{row.correct / row.images:.2%}",
+                "" if row.latency is None else f"{row.latency * 1e6:,.1f} µs",
+                f"{row.bytes:,} bytes",
+            )
+            for row in found.rows
+        ],
         left=3,
     )
+    print(
+        "agree exactly: images whose prediction and hidden bits are all those of the reference interpreter. Latency:\n"
+        "CPU time of one image on one thread, median; an emulator has none. torch and the reference are not for speed."
+    )
+    if found.not_run:
+        print(found.not_run)

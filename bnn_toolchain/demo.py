@@ -1,0 +1,129 @@
+"""The whole path on real digits: train, export, check every engine, measure, beside the same network in float."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnn_toolchain.converters import convert, onnx
+from bnn_toolchain.converters.graph import INPUT
+from bnn_toolchain.data.load import load_splits
+from bnn_toolchain.data.splits import Labelled
+from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.models import float_twin
+from bnn_toolchain.runtime import validate as validation
+from bnn_toolchain.runtime.benchmark import Timing, benchmark
+from bnn_toolchain.runtime.build import find_compiler
+from bnn_toolchain.runtime.bundle import open_contender
+from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.devices.qemu import find_qemu
+from bnn_toolchain.runtime.engines import onnxruntime
+from bnn_toolchain.runtime.engines.engine import ENGINES, EngineName
+from bnn_toolchain.training.config import Recipe
+from bnn_toolchain.training.folder import RunFolder
+from bnn_toolchain.training.recipe import load_recipe
+from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.workflow import Announce, export_run, target_from
+
+RECIPE = "digits"
+ARM_CPU = "cortex-a72"  # of a Raspberry Pi 4
+FLOAT_EPOCHS = 10  # the float network has converged by then
+
+
+@dataclass(frozen=True)
+class Row:
+    """One engine on one device; times in seconds for one image, on one thread."""
+
+    network: str  # "binary" or "float"
+    engine: str
+    device: str
+    images: int
+    agree: int | None  # images whose prediction and hidden bits are all the reference's
+    correct: int  # images classified as labelled
+    latency: float | None  # median CPU time; None on an emulator, whose time means nothing
+    bytes: int  # of the model file
+
+
+@dataclass(frozen=True)
+class Demo:
+    """All rows, and why the emulated ARM CPU is not among them, if it is not."""
+
+    rows: tuple[Row, ...]
+    not_run: str
+
+
+def run_demo(out: Path, announce: Announce) -> Demo:
+    """Do it all in the folder ``out``; what an earlier call finished there is taken from there.
+
+    Raises:
+        Unavailable: a compiler is missing.
+        CheckFailed: an engine differs from the reference.
+    """
+    find_compiler()  # before minutes are spent
+    recipe = load_recipe(RECIPE)
+    announce(f"training the recipe {RECIPE}")
+    _train(recipe, out / "run")
+    announce("training the same network in float")
+    in_float = recipe.model_copy(
+        update={
+            "model": float_twin(recipe.model),
+            "stages": (recipe.stages[0].model_copy(update={"epochs": FLOAT_EPOCHS}),),
+        }
+    )
+    _train(in_float, out / "float")
+    targets = [target_from("host", None), target_from("arm64", ARM_CPU)]
+    bundle = export_run(out / "run", out / "bundle", targets, announce)
+    test = load_splits(recipe.data).test
+    announce(f"comparing every engine with the reference on {len(test)} images, bit by bit")
+    places: list[tuple[EngineName, Device]] = [(engine, Local()) for engine in ENGINES]
+    not_run = ""
+    try:
+        places.append(("native", find_qemu(ARM_CPU)))
+    except Unavailable as error:
+        not_run = f"native on qemu:{ARM_CPU} was not run: {error}"
+    contenders = [open_contender(bundle, engine, device) for engine, device in places]
+    report = validation.validate(bundle.model, contenders, test.images, test.labels, hidden_images=len(test))
+    report.check()
+    announce("measuring one image at a time on one thread")
+    timings = benchmark(bundle.model, trained=out / "run").timings
+    binary = tuple(_row(row, timings, len(bundle.model)) for row in report.rows)
+    return Demo((*binary, _float_row(out / "float", test, timings)), not_run)
+
+
+def _train(recipe: Recipe, folder: Path) -> None:
+    train(recipe, folder, resume=RunFolder(folder).recipe.exists())
+
+
+def _row(found: validation.Row, timings: tuple[Timing, ...], size: int) -> Row:
+    latency = None
+    if found.device == str(Local()):
+        same = (t for t in timings if t.network == "binary" and t.engine == found.engine)
+        latency = next((t.cpu_median for t in same), None)
+    return Row(
+        network="binary",
+        engine=found.engine,
+        device=found.device,
+        images=found.images,
+        agree=found.images_exact,
+        correct=found.correct or 0,
+        latency=latency,
+        bytes=size,
+    )
+
+
+def _float_row(run: Path, test: Labelled, timings: tuple[Timing, ...]) -> Row:
+    """Accuracy of the trained float network; time and size of the file with batch norm folded into the weights."""
+    trained = load_run(run)
+    model = onnxruntime.open_bytes(onnx.to_bytes(convert(trained.model, trained.input_spec)))
+    best = model.run(None, {INPUT: test.images})[0].argmax(axis=1)
+    timing = next(t for t in timings if t.network == "float")
+    return Row(
+        network="float",
+        engine=timing.engine,
+        device=str(Local()),
+        images=len(test),
+        agree=None,
+        correct=int((best == test.labels).sum()),
+        latency=timing.cpu_median,
+        bytes=timing.file_bytes,
+    )
