@@ -16,7 +16,13 @@ from bnn_toolchain.runtime.validate import validate
 from bnn_toolchain.training.recipe import load_recipe
 from bnn_toolchain.training.run import load_run, train
 
-SETTINGS = ["epochs=1", "model.stages=[[16], [24]]", "model.dense=[40]"]
+RECIPE = """
+data: {source: mnist5k}
+model: {name: vgg, stages: [[16], [24]], dense: [40]}
+batch_size: 100
+epochs: 1
+optimizer: {lr: 1.0e-2}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,8 @@ def work(tmp_path_factory):
     """A folder with a run and the bundle exported from it."""
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("trained")
-    recipe = load_recipe("digits", SETTINGS)
+    (folder / "recipe.yaml").write_text(RECIPE)
+    recipe = load_recipe(str(folder / "recipe.yaml"), [])
     train(recipe, folder / "run")
     trained, test = load_run(folder / "run"), load_splits(recipe.data).test
     export_bundle(
@@ -44,7 +51,7 @@ def moved(work, tmp_path):
 
 def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
     bundle = open_bundle(moved / "bundle")
-    test = load_splits(load_recipe("digits", SETTINGS).data).test
+    test = load_splits(load_recipe(str(moved / "recipe.yaml"), []).data).test
     contenders = [open_contender(bundle, engine, Local()) for engine in ENGINES]
     report = validate(bundle.model, contenders, test.images, test.labels)
     report.check()
