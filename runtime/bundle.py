@@ -216,11 +216,14 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST
     try:
-        if file.stat().st_size > LARGEST_MANIFEST:
-            raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
-        manifest = Manifest.model_validate_json(file.read_bytes())
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST_MANIFEST + 1)
     except OSError as error:
         raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
+    if len(data) > LARGEST_MANIFEST:
+        raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
+    try:
+        manifest = Manifest.model_validate_json(data)
     except pydantic.ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -12,7 +12,7 @@ from bnn_toolchain.converters.graph import same_graph
 from bnn_toolchain.errors import CheckFailed, FileFormatError, Unavailable, UsageError
 from bnn_toolchain.runtime import export
 from bnn_toolchain.runtime.build import host_target
-from bnn_toolchain.runtime.bundle import is_bundle, open_bundle, open_contender
+from bnn_toolchain.runtime.bundle import is_bundle, open_bundle, open_contender, read_manifest
 from bnn_toolchain.runtime.devices.device import Local, device_from
 from bnn_toolchain.runtime.export import export_bundle
 from bnn_toolchain.runtime.golden import check_golden
@@ -211,6 +211,28 @@ def forged(bundle, change):
 def test_a_forged_manifest(bundle, change, words):
     forged(bundle, change)
     with pytest.raises(FileFormatError, match=words):
+        open_bundle(bundle)
+
+
+def test_random_damage_to_the_manifest_ends_as_a_typed_error_or_changes_nothing(bundle):
+    file = bundle / "manifest.json"
+    data, rng = file.read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(1000):
+        damaged = bytearray(data)
+        for _ in range(rng.integers(1, 4)):
+            damaged[rng.integers(len(damaged))] = rng.integers(256)
+        file.write_bytes(damaged)
+        try:
+            read_manifest(bundle)
+        except FileFormatError:
+            refused += 1
+    assert refused > 500
+
+
+def test_a_manifest_that_is_too_large(bundle):
+    (bundle / "manifest.json").write_bytes(b" " * (1 << 20) + b"{}")
+    with pytest.raises(FileFormatError, match=r"manifest\.json is larger than any manifest"):
         open_bundle(bundle)
 
 
