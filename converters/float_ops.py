@@ -163,8 +163,9 @@ def run_float(op: FloatOp, inputs: list[NDArray[Any]]) -> Reals:
         case AveragePool():
             return _average_pool(op, x)
         case Softmax(beta):
-            powers = np.exp((x - x.max(axis=-1, keepdims=True)) * np.float32(beta))
-            return powers / powers.sum(axis=-1, keepdims=True)
+            powers: Reals = np.exp((x - x.max(axis=-1, keepdims=True)) * np.float32(beta))
+            total: Reals = powers.sum(axis=-1, keepdims=True)
+            return powers / total
         case Sigmoid():
             return np.float32(1) / (np.float32(1) + np.exp(-x))
         case Clamp(low, high):
@@ -197,7 +198,7 @@ def _average_pool(op: AveragePool, x: Reals) -> Reals:
         )
         total += padded[window]
         count += inside[window]
-    return total / count
+    return (total / count).astype(np.float32, copy=False)
 
 
 def border(
@@ -219,4 +220,5 @@ def border(
         place = starts + np.arange(taps) * dilations[axis]
         inside.append(((place >= 0) & (place < size[axis])).astype(np.int64))
     within = np.einsum("ckl,yk,xl->yxc", sums.astype(np.int64), *inside)
-    return (within - sums.sum((1, 2))).astype(np.float32)[None]
+    change: Reals = (within - sums.sum((1, 2))).astype(np.float32)
+    return change[None]

@@ -149,7 +149,8 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
         case BinaryDenseThreshold(dense, threshold):
             return _chain(name, (dense, threshold), x)
         case OutputTransform(taps, low, high, multiplier, bias):
-            return np.clip(np.float32(taps) - x, np.float32(low), np.float32(high)) * multiplier + bias
+            mismatches: Reals = np.clip(np.float32(taps) - x, np.float32(low), np.float32(high))
+            return mismatches * multiplier + bias
         case BatchNorm():
             raise Unsupported(f"{name}: torch alone knows how its batch norm rounds: lower the graph first")
         case _:

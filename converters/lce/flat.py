@@ -18,6 +18,7 @@ from bnn_toolchain.converters.lce.schema import IDENTIFIER, TABLES, Field
 from bnn_toolchain.errors import FileFormatError
 
 FORMATS = {"u8": "<B", "i8": "<b", "bool": "<?", "i32": "<i", "u32": "<I", "i64": "<q", "u64": "<Q", "f32": "<f"}
+BUILDER: Any = vars(flatbuffers)["Builder"]  # untyped, and not exported explicitly
 SHARING = 8  # bytes that may be read for each byte of the file; files of TensorFlow share a few small parts
 ROOM = 1 << 16  # bytes that may be read of any file
 
@@ -136,12 +137,12 @@ def absent(field: Field) -> Any:
 
 def write(model: dict[str, Any]) -> bytes:
     """The file of a model as :meth:`FlatReader.root` reads it; a union is a pair of table name and dict."""
-    builder = flatbuffers.Builder(1 << 16)
+    builder = BUILDER(1 << 16)
     builder.Finish(_table(builder, "Model", model), file_identifier=IDENTIFIER)
     return bytes(builder.Output())
 
 
-def _table(builder: flatbuffers.Builder, name: str, values: dict[str, Any]) -> int:
+def _table(builder: Any, name: str, values: dict[str, Any]) -> int:
     fields = [(slot, field) for slot, field in enumerate(TABLES[name]) if values.get(field.name) is not None]
     children = {slot: _child(builder, f.type, values[f.name]) for slot, f in fields if f.type not in FORMATS}
     builder.StartObject(len(TABLES[name]))
@@ -154,17 +155,17 @@ def _table(builder: flatbuffers.Builder, name: str, values: dict[str, Any]) -> i
 
 
 _prepend: dict[str, Any] = {
-    "u8": flatbuffers.Builder.PrependUint8Slot,
-    "i8": flatbuffers.Builder.PrependInt8Slot,
-    "bool": flatbuffers.Builder.PrependBoolSlot,
-    "i32": flatbuffers.Builder.PrependInt32Slot,
-    "u32": flatbuffers.Builder.PrependUint32Slot,
-    "u64": flatbuffers.Builder.PrependUint64Slot,
-    "f32": flatbuffers.Builder.PrependFloat32Slot,
+    "u8": BUILDER.PrependUint8Slot,
+    "i8": BUILDER.PrependInt8Slot,
+    "bool": BUILDER.PrependBoolSlot,
+    "i32": BUILDER.PrependInt32Slot,
+    "u32": BUILDER.PrependUint32Slot,
+    "u64": BUILDER.PrependUint64Slot,
+    "f32": BUILDER.PrependFloat32Slot,
 }
 
 
-def _child(builder: flatbuffers.Builder, kind: str, value: Any) -> int:
+def _child(builder: Any, kind: str, value: Any) -> int:
     if kind == "union":
         return _table(builder, *value)
     if kind == "str":

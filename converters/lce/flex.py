@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 
-from flatbuffers import flexbuffers
+from flatbuffers.flexbuffers import Dumps
 
 from bnn_toolchain.errors import FileFormatError
 
@@ -20,7 +20,7 @@ ENTRIES = 64  # LCE's largest map has 8
 
 def write_options(options: dict[str, int]) -> bytes:
     """The bytes that LCE's own converter writes for the same options."""
-    return bytes(flexbuffers.Dumps(dict(sorted(options.items()))))
+    return bytes(Dumps(dict(sorted(options.items()))))  # type: ignore[no-untyped-call]
 
 
 def read_options(data: bytes) -> dict[str, int]:

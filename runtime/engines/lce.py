@@ -139,7 +139,7 @@ class Worker:
         if answer is None:
             raise CheckFailed(f"{self._who} crashed: {self._end()}")
         if "error" in answer:
-            self._process.kill()
+            process.kill()
             raise CheckFailed(f"{self._who} refuses: {self._end() or answer['error']}")
         return arrays
 

@@ -10,6 +10,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 
 def main() -> None:
@@ -41,7 +42,7 @@ def main() -> None:
                 shape, dtype = request["shape"], np.dtype(request["dtype"])
                 raw = requests.read(request["run"])
                 arrays = run(np, model, np.frombuffer(raw, dtype).reshape(shape))
-            answer = {"arrays": [[a.dtype.str, list(a.shape)] for a in arrays]}
+            answer: dict[str, Any] = {"arrays": [[a.dtype.str, list(a.shape)] for a in arrays]}
         except Exception as error:
             arrays, answer = [], {"error": f"{type(error).__name__}: {error}"}
         answers.write(json.dumps(answer).encode() + b"\n")
@@ -50,7 +51,7 @@ def main() -> None:
         answers.flush()
 
 
-def run(np, model, inputs):  # type: ignore[no-untyped-def]
+def run(np: Any, model: Any, inputs: Any) -> list[Any]:
     """The seconds of each image, then every output, stacked: the file's batch is one image."""
     seconds, outputs = [], []
     for image in inputs:
