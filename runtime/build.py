@@ -154,6 +154,15 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "bnnt"
 
 
+def library_sources(target: Target) -> list[tuple[Path, tuple[str, ...]]]:
+    """The sources of the library, each with the flags that its kernels need besides the target's."""
+    return [
+        (source, folder.flags)
+        for folder in _LIBRARY[target.arch]
+        for source in sorted((SOURCES / folder.path).glob("*.cpp"))
+    ]
+
+
 def compile_flags(target: Target, command: tuple[str, ...]) -> tuple[str, ...]:
     """How ``command`` is told about ``target``, for compiling."""
     if not _is_zig(command):
@@ -188,11 +197,7 @@ def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path
         return str(made)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        library = [
-            pool.submit(one, source, folder.flags)
-            for folder in _LIBRARY[target.arch]
-            for source in sorted((SOURCES / folder.path).glob("*.cpp"))
-        ]
+        library = [pool.submit(one, source, flags) for source, flags in library_sources(target)]
         program = [pool.submit(one, source, ()) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
         shared = [future.result() for future in library]
         alone = [future.result() for future in program]

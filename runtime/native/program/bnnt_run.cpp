@@ -114,8 +114,11 @@ bool run(const Arguments &arguments, const Model &model, Text &json, bool &equal
   return true;
 }
 
+// The message twice: in the JSON document for programs, on stderr for people.
 int refuse(const bnnt_error &failure) {
-  Text json(4096);
+  Text line(4096), json(4096);
+  line.put("bnnt-run: ", static_cast<const char *>(failure.text), "\n");
+  print_error(line.bytes());
   json.put("{\"error\": ");
   json.quoted(text(failure.text));
   json.put("}\n");

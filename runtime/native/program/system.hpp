@@ -17,6 +17,7 @@ bool read_whole_file(const char *path, Bytes &content, Error &error);
 bool write_whole_file(const char *path, Bytes head, Bytes body, Error &error);
 
 void print(Bytes text);
+void print_error(Bytes text);
 
 uint64_t cpu_nanoseconds();
 

@@ -136,6 +136,8 @@ bool write_whole_file(const char *path, Bytes head, Bytes body, Error &error) {
 
 void print(Bytes text) { write_all(1, text); }
 
+void print_error(Bytes text) { write_all(2, text); }
+
 uint64_t cpu_nanoseconds() { return now(CLOCK_PROCESS_CPUTIME_ID); }
 
 void leave(int status) {
@@ -163,6 +165,18 @@ void *memcpy(void *to, const void *from, size_t size) {
   }
   for (; size > 0; --size) {
     *target++ = *source++;
+    asm volatile("" ::: "memory");
+  }
+  return to;
+}
+
+void *memmove(void *to, const void *from, size_t size) {
+  uint8_t *target = static_cast<uint8_t *>(to);
+  const uint8_t *source = static_cast<const uint8_t *>(from);
+  if (target <= source || target >= source + size)
+    return memcpy(to, from, size);
+  while (size-- > 0) {
+    target[size] = source[size];
     asm volatile("" ::: "memory");
   }
   return to;

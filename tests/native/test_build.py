@@ -1,0 +1,147 @@
+"""Building: for this machine, for arm64, for machines without an operating system; what the library then needs."""
+
+import ctypes
+import importlib.metadata
+import re
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from bnn_toolchain.converters.onnx import to_bytes
+from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.runtime import build as builder
+from bnn_toolchain.runtime.build import SOURCES, Target, build, find_compiler, host_target
+from bnn_toolchain.runtime.engines.native import kernel_sets
+from bnn_toolchain.runtime.golden import make_golden, write_golden
+from tests.converters.graphs import fused, images, mixed
+
+ZIG = (sys.executable, "-m", "ziglang")
+CORE = ("core", "kernels", "kernels/portable")
+BARE = (
+    ("thumb-freestanding-eabi", "cortex_m0"),
+    ("thumb-freestanding-eabi", "cortex_m4"),
+    ("wasm32-freestanding", "generic"),
+)
+
+
+def core_sources():
+    return [source for folder in CORE for source in sorted((SOURCES / folder).glob("*.cpp"))]
+
+
+@pytest.mark.parametrize(("triple", "cpu"), BARE)
+def test_the_core_compiles_for_machines_without_an_operating_system(tmp_path, triple, cpu):
+    def compile_one(source):
+        made = tmp_path / f"{source.parent.name}-{source.stem}.o"
+        flags = ("-std=c++20", "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off", "-Werror")
+        command = [*ZIG, "c++", "-target", triple, f"-mcpu={cpu}", *flags, "-c", source, "-o", made]
+        subprocess.run(command, check=True, capture_output=True)
+        return made
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compile_one, core_sources()))
+    assert len(objects) > 8
+    assert all(made.stat().st_size > 0 for made in objects)
+
+
+def test_the_core_includes_two_headers_of_the_system():
+    for path in [p for folder in CORE for p in (SOURCES / folder).glob("*.[ch]pp")]:
+        included = set(re.findall(r"#include <(.*)>", path.read_text()))
+        assert included <= {"stdint.h", "stddef.h"}, path
+
+
+def undefined(path):
+    done = subprocess.run(["nm", "-D", "-u", path], capture_output=True, text=True, check=True)
+    return {line.split()[-1].partition("@")[0] for line in done.stdout.splitlines()}
+
+
+@pytest.mark.skipif(shutil.which("nm") is None, reason="nm is not installed")
+@pytest.mark.parametrize("target", [host_target(), Target("arm64", "cortex-a72")], ids=str)
+def test_the_library_cannot_allocate(target):
+    assert undefined(build(target).library) <= {
+        "memcpy",
+        "memmove",
+        "memset",
+        "memcmp",
+        "bcmp",
+        "strlen",
+        "clock_gettime",
+    }
+
+
+def test_the_arm64_library_is_small():
+    made = build(Target("arm64", "cortex-a72"))
+    assert made.library.stat().st_size <= 150 * 1024
+    assert made.library.read_bytes()[18:20] == (183).to_bytes(2, "little")  # EM_AARCH64
+    assert made.header.read_bytes() == (SOURCES / "bnnt.h").read_bytes()
+
+
+def test_the_version_is_that_of_the_package(here):
+    library = ctypes.CDLL(str(here.library))
+    library.bnnt_version.restype = ctypes.c_char_p
+    assert library.bnnt_version().decode() == importlib.metadata.version("bnnt")
+
+
+def test_the_portable_kernels_are_always_there():
+    assert kernel_sets()[-1] == "portable"
+
+
+def test_a_build_is_announced_once_and_survives_a_race(tmp_path, monkeypatch):
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path))
+    lines = []
+    with ThreadPoolExecutor(2) as pool:
+        builds = list(pool.map(lambda _: build(host_target(), announce=lines.append), range(2)))
+    assert builds[0] == builds[1]
+    assert builds[0].library.parent.parent == tmp_path
+    assert 1 <= len(lines) <= 2
+    assert lines[0].startswith(f"building the native engine for {host_target().arch} ")
+    build(host_target(), announce=lambda line: pytest.fail(line))
+    assert sorted(path.name for path in tmp_path.iterdir()) == [builds[0].library.parent.name, "zig"]
+    done = subprocess.run([builds[0].program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+
+
+def test_another_compiler_serves(tmp_path, monkeypatch):
+    compiler = next((name for name in ("g++", "clang++") if shutil.which(name)), None)
+    if compiler is None:
+        pytest.skip("neither g++ nor clang++ is installed")
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("CXX", compiler)
+    assert find_compiler() == (compiler,)
+    made = build(host_target(), announce=lambda line: None)
+    ctypes.CDLL(str(made.library))
+    for make in (fused, mixed):
+        rng = np.random.default_rng(0)
+        graph = make(rng)
+        (tmp_path / "model.onnx").write_bytes(to_bytes(graph))
+        write_golden(make_golden(graph, images(rng, graph.spec, 3)), tmp_path)
+        command = [made.program, tmp_path / "model.onnx", "--golden", tmp_path]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout
+
+
+def test_a_compiler_that_fails_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path))
+    with pytest.raises(Unavailable, match="the C\\+\\+ compiler failed"):
+        build(host_target(), ("false",), announce=lambda line: None)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_compiler(monkeypatch):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(Unavailable, match="CXX is 'no-such-compiler'"):
+        find_compiler()
+    monkeypatch.delenv("CXX")
+    monkeypatch.setattr(builder.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(Unavailable, match="pip install ziglang"):
+        find_compiler()
+
+
+def test_a_cache_that_cannot_be_written(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "file"))
+    with pytest.raises(Unavailable, match="set BNNT_CACHE"):
+        build(host_target(), announce=lambda line: None)

@@ -1,0 +1,166 @@
+"""bnnt-run: what it writes, and what it says to files that are not what they should be."""
+
+import json
+import subprocess
+
+import numpy as np
+import pytest
+
+from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.onnx import to_bytes
+from bnn_toolchain.runtime.engines.native import kernel_sets, load
+from bnn_toolchain.runtime.golden import make_golden, write_golden
+from tests.converters.graphs import fused, images, mixed
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A model and its golden vectors."""
+    rng = np.random.default_rng(0)
+    graph = fused(rng)
+    (tmp_path / "model.onnx").write_bytes(to_bytes(graph))
+    write_golden(make_golden(graph, images(rng, graph.spec, 4)), tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def run(here, folder):
+    def run(*arguments, code=0):
+        done = subprocess.run(
+            [here.program, *arguments], cwd=folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == code, (done.returncode, done.stdout, done.stderr)
+        found = json.loads(done.stdout)
+        assert done.stderr == (f"bnnt-run: {found['error']}\n" if code == 2 else "")
+        return found
+
+    return run
+
+
+def test_golden_vectors(run, folder):
+    found = run("model.onnx", "--golden", ".")
+    layers = ["first", "second", "third.sign", "flat", "dense"]
+    assert found["golden"] == {
+        "images": 4,
+        "logits_equal": 4,
+        "hidden_equal": 4,
+        "layers": [{"name": name, "mismatches": 0} for name in layers],
+    }
+
+
+def test_a_wrong_golden_bit_is_found(run, folder):
+    digests = np.load(folder / "digests.npy")
+    digests[2, 1] ^= np.uint64(1 << 40)
+    np.save(folder / "digests.npy", digests)
+    golden = run("model.onnx", "--golden", ".", code=1)["golden"]
+    assert (golden["logits_equal"], golden["hidden_equal"]) == (4, 3)
+    assert [layer["mismatches"] for layer in golden["layers"]] == [0, 1, 0, 0, 0]
+
+
+def test_a_golden_logit_that_is_off_by_one_bit_is_found(run, folder):
+    logits = np.load(folder / "logits.npy")
+    logits.view(np.uint32)[1, 2] ^= 1
+    np.save(folder / "logits.npy", logits)
+    golden = run("model.onnx", "--golden", ".", code=1)["golden"]
+    assert (golden["logits_equal"], golden["hidden_equal"]) == (3, 4)
+
+
+def test_logits_and_digests_are_written(run, folder):
+    run("model.onnx", "--images", "images.npy", "--logits", "a.npy", "--digests", "b.npy")
+    np.testing.assert_array_equal(np.load(folder / "a.npy"), np.load(folder / "logits.npy"))
+    np.testing.assert_array_equal(np.load(folder / "b.npy"), np.load(folder / "digests.npy"))
+    assert np.load(folder / "a.npy").dtype == np.float32
+    assert not list(folder.glob("*.part*"))
+
+
+def test_an_output_that_is_an_image_is_written_channels_first(run, folder):
+    graph = mixed(np.random.default_rng(3))
+    graph = Graph(graph.spec, graph.nodes[:4])
+    pixels = images(np.random.default_rng(4), graph.spec, 2)
+    (folder / "image.onnx").write_bytes(to_bytes(graph))
+    np.save(folder / "pixels.npy", pixels)
+    run("image.onnx", "--images", "pixels.npy", "--logits", "out.npy")
+    expected = load(to_bytes(graph)).run(pixels)
+    assert expected.shape == (2, 6, 9, 7)
+    np.testing.assert_array_equal(np.load(folder / "out.npy"), expected)
+
+
+def test_describe(run):
+    found = run("model.onnx", "--describe")
+    assert found["kernels"] == kernel_sets()[0]
+    assert json.loads(found["input"])["classes"] == ["cat", "dog", "Käse", "d"]
+    nodes = {node["name"]: node for node in found["nodes"]}
+    kernel = f"bits {found['kernels']}"
+    expected = {"op": "BinaryConv2dMaxPoolThreshold", "kernel": kernel, "kind": "bits", "shape": [5, 3, 6], "bytes": 15}
+    assert nodes["second"] == {"name": "second", **expected}
+
+
+def test_bench_and_profile(run):
+    found = run("model.onnx", "--bench", "0.05", "--profile", "--images", "images.npy")
+    for clock in ("cpu_us", "wall_us"):
+        assert 0 < found["bench"][clock]["min"] <= found["bench"][clock]["median"]
+    assert found["bench"]["runs"] > 1
+    assert [node["name"] for node in found["profile"]["nodes"]][:2] == ["input", "first"]
+    assert all(node["kernel"] and node["wall_us"] >= 0 for node in found["profile"]["nodes"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "bnnt-run MODEL.onnx"),
+        (("missing.onnx",), "cannot read missing.onnx: no such file"),
+        ((".",), "cannot read .: a folder, not a file"),
+        (("images.npy",), "images.npy: not an ONNX file, or a truncated one"),
+        (("model.onnx", "--golden"), "--golden wants a value"),
+        (("model.onnx", "--golden", "nowhere"), "cannot read nowhere/images.npy: no such file"),
+        (("model.onnx", "--fast"), "unknown argument '--fast'"),
+        (("model.onnx", "--bench", "soon"), "--bench wants seconds, at most 3600, not 'soon'"),
+        (("model.onnx", "--bench", "99999999999999999999"), "--bench wants seconds"),
+        (("model.onnx", "--logits", "a.npy"), "--logits and --digests go with --images"),
+        (("model.onnx", "--kernels", "sse"), "there is no kernel set 'sse'"),
+        (("model.onnx", "--images", "logits.npy"), "logits.npy: not a C-ordered array of type |u1 and rank 4"),
+        (("model.onnx", "--images", "model.onnx"), "model.onnx: not a .npy file"),
+        (("model.onnx", "--images", "images.npy", "--logits", "no/a.npy"), "cannot write no/a.npy: no such file"),
+    ],
+)
+def test_wrong_usage_ends_with_one_message(run, arguments, message):
+    assert message in run(*arguments, code=2)["error"]
+
+
+def test_images_of_another_size(run, folder):
+    np.save(folder / "small.npy", np.zeros((1, 9, 6, 3), np.uint8))
+    error = run("model.onnx", "--images", "small.npy", code=2)["error"]
+    assert "images are [9, 6, 3], the model takes [9, 7, 3]" in error
+
+
+def test_truncated_files(run, folder):
+    model = (folder / "model.onnx").read_bytes()
+    array = (folder / "images.npy").read_bytes()
+    for keep in (0, 1, 5, 11, 12, 40, 100, len(array) - 1):
+        (folder / "short.npy").write_bytes(array[:keep])
+        assert "short.npy" in run("model.onnx", "--images", "short.npy", code=2)["error"]
+    for keep in range(0, len(model), 97):
+        (folder / "short.onnx").write_bytes(model[:keep])
+        assert run("short.onnx", code=2)["error"].startswith("short.onnx: ")
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "{'descr': '|u1', 'fortran_order': True, 'shape': (4, 9, 7, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 9, 7, 3, 1), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (99999999999999999999, 9, 7, 3), }",
+        "{'descr': '|u1', 'fortran_order': False, 'shape': (4, 9, 7",
+        "{'descr': '|O', 'fortran_order': False, 'shape': (4, 9, 7, 3), }",
+    ],
+)
+def test_headers_that_are_not_ours(run, folder, header):
+    data = np.load(folder / "images.npy").tobytes()
+    text = header.encode() + b"\n"
+    (folder / "odd.npy").write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + data)
+    assert "odd.npy" in run("model.onnx", "--images", "odd.npy", code=2)["error"]
+
+
+def test_golden_vectors_of_another_model(run, folder):
+    np.save(folder / "digests.npy", np.zeros((4, 2), np.uint64))
+    assert "belong to other images or another model" in run("model.onnx", "--golden", ".", code=2)["error"]

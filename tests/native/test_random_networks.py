@@ -1,0 +1,74 @@
+"""Random networks from PyTorch, lowered: native gives every hidden bit and every logit of the reference, here and on
+emulated ARM CPUs."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+import torch
+
+from bnn_toolchain.converters import convert
+from bnn_toolchain.converters.onnx import to_bytes
+from bnn_toolchain.runtime.build import Target, build
+from bnn_toolchain.runtime.engines.native import kernel_sets, load
+from bnn_toolchain.runtime.golden import make_golden, write_golden
+from tests.networks import random_network
+
+NETWORKS = 304
+SHARES = 8
+CPUS = ("cortex-a53", "cortex-a72")
+QEMU = shutil.which("qemu-aarch64-static")
+
+
+@pytest.fixture(scope="module")
+def networks(tmp_path_factory):
+    """One folder a network: model.onnx and golden vectors."""
+    torch.set_num_threads(1)
+    root = tmp_path_factory.mktemp("networks")
+    folders = [root / str(seed) for seed in range(NETWORKS)]
+    for seed, folder in enumerate(folders):
+        folder.mkdir()
+        graph = convert(*random_network(seed))
+        pixels = np.random.default_rng(seed).integers(0, 256, (3, *graph.spec.shape), dtype=np.uint8)
+        pixels[0] = 255 * (seed % 2)
+        (folder / "model.onnx").write_bytes(to_bytes(graph))
+        write_golden(make_golden(graph, pixels), folder)
+    return folders
+
+
+def check(command, folder):
+    done = subprocess.run(
+        [*command, folder / "model.onnx", "--golden", folder], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return json.loads(done.stdout)["golden"]
+
+
+@pytest.mark.parametrize("share", range(SHARES))
+def test_every_hidden_bit_and_logit(networks, here, share):
+    hidden = 0
+    for folder in networks[share::SHARES]:
+        for name in kernel_sets():
+            golden = check([here.program, "--kernels", name], folder)
+            assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 3
+            hidden += len(golden["layers"])
+    assert hidden > NETWORKS // SHARES
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-aarch64-static is not installed")
+@pytest.mark.parametrize("cpu", CPUS)
+def test_emulated_arm_gives_the_same(networks, cpu):
+    program = build(Target("arm64", cpu)).program
+    for folder in networks[CPUS.index(cpu) :: 2]:
+        golden = check([QEMU, "-cpu", cpu, program], folder)
+        assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 3
+
+
+def test_the_library_gives_what_the_program_gives(networks):
+    for folder in networks[::20]:
+        logits = np.load(folder / "logits.npy")
+        images = np.load(folder / "images.npy")
+        for name in kernel_sets():
+            np.testing.assert_array_equal(load((folder / "model.onnx").read_bytes(), name).run(images), logits)
