@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.layers.product import linear
 from bnn_toolchain.layers.sign import Gradient, sign
 
 
@@ -25,7 +26,7 @@ class BinaryLinear(nn.Module):
         nn.init.xavier_uniform_(self.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        return functional.linear(x, sign(self.weight, self.gradient))
+        return linear(x, sign(self.weight, self.gradient))
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, gradient={self.gradient}"

@@ -100,4 +100,8 @@ class _ClippedSign(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: Tensor) -> Tensor:
         x: Tensor = context.saved_tensors[0]
-        return gradient * (x.abs() <= 1)
+        # its bounds are open and ours are closed: the next number beyond 1 makes them one, in a tenth of the time of
+        # gradient * (|x| <= 1)
+        beyond = 1.0 + torch.finfo(x.dtype).eps
+        result: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -beyond, beyond)
+        return result

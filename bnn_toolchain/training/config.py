@@ -10,6 +10,7 @@ from bnn_toolchain.data.augment import Augment
 from bnn_toolchain.data.config import DataConfig
 from bnn_toolchain.layers import Gradient
 from bnn_toolchain.models import ModelConfig
+from bnn_toolchain.training.precision import Precision
 
 
 class Config(BaseModel):
@@ -54,12 +55,15 @@ class Training(Config):
     """Everything that a run depends on besides its images and its network.
 
     ``stages`` follow one another; a recipe may write what they share, or a single stage, at the top level.
+    ``precision`` is that of training steps: ``mixed`` is bf16 autocast with integer products of binary values, ``auto``
+    becomes ``mixed`` where the processor has bf16 instructions, else ``fp32``. Evaluation and export are always fp32.
     """
 
     seed: NonNegativeInt = 0
     batch_size: Annotated[int, Field(ge=2)] = 100
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
     augment: Augment = Augment()
+    precision: Precision = "auto"
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
 

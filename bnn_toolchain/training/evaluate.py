@@ -23,10 +23,13 @@ class Evaluation:
 
 
 def normalised(pixels: Tensor, spec: InputSpec) -> Tensor:
-    """What the network sees: uint8 [N, H, W, C] to float32 [N, C, H, W], (pixel - offset) * scale."""
+    """What the network sees: uint8 [N, H, W, C] to float32 [N, C, H, W], (pixel - offset) * scale.
+
+    The result lies in memory as the pixels do, channels last, which convolutions prefer.
+    """
     scale = torch.tensor(spec.scale, device=pixels.device)
     offset = torch.tensor(spec.offset, device=pixels.device)
-    return pixels.to(torch.float32).sub_(offset).mul_(scale).permute(0, 3, 1, 2).contiguous()
+    return pixels.to(torch.float32).sub_(offset).mul_(scale).permute(0, 3, 1, 2)
 
 
 @torch.no_grad()

@@ -34,6 +34,7 @@ from bnn_toolchain.training.metrics import (
     write_summary,
 )
 from bnn_toolchain.training.optimizers import learning_rate, make_optimizer
+from bnn_toolchain.training.precision import autocast, resolve
 from bnn_toolchain.training.watch import Watch, watching
 
 
@@ -68,9 +69,10 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
         CheckFailed: the loss is no longer finite; what was best before stays in ``out``.
     """
     folder = RunFolder(out)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    training = training.model_copy(update={"precision": resolve(training.precision, device)})
     if len(splits.train) < training.batch_size:
         raise UsageError(f"batch_size {training.batch_size}: there are only {len(splits.train)} training images")
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     model.to(device)
     if resume:
         folder.check_same(training, splits.spec)
@@ -90,6 +92,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     ):
         train, validation = (_on(device, part) for part in (splits.train, splits.validation))
         run = _Run(model, training, splits.spec, folder, train, validation, watch)
+        watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
         progress = _stages(run, last)
     checkpoint.read(folder.best).restore_model(model)
     test = evaluate(model, *_on(device, splits.test), splits.spec)
@@ -177,7 +180,8 @@ def _train(run: _Run, stage: Stage, optimizer: torch.optim.Optimizer, progress: 
         for group in optimizer.param_groups:
             group["lr"] = rate
         pixels = augmented(images, index, run.training.augment, generator)
-        logits = run.model(normalised(pixels, run.spec))
+        with autocast(run.training.precision, pixels.device):
+            logits = run.model(normalised(pixels, run.spec)).float()
         if logits.shape != (size, len(run.spec.classes)):
             raise UsageError(f"the model yields {list(logits.shape)} for [{size}, {len(run.spec.classes)}] logits")
         loss = loss_of(run.training.loss, logits, labels[index])

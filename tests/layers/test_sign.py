@@ -33,15 +33,16 @@ def test_the_input_is_not_changed():
     assert torch.equal(x, before)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 @pytest.mark.parametrize(
     ("gradient", "formula"),
     [(Gradient.PLAIN, lambda _: 1.0), (Gradient.CLIPPED, lambda x: 1.0 if abs(x) <= 1 else 0.0)],
 )
-def test_the_gradient_is_its_formula(gradient, formula):
-    x = torch.tensor(POINTS, requires_grad=True)
-    upstream = torch.arange(1.0, len(POINTS) + 1)
+def test_the_gradient_is_its_formula(gradient, formula, dtype):
+    x = torch.tensor(POINTS, dtype=dtype, requires_grad=True)
+    upstream = torch.arange(1.0, len(POINTS) + 1).to(dtype)
     sign(x, gradient).backward(upstream)
-    expected = upstream * torch.tensor([formula(value) for value in x.tolist()])
+    expected = upstream * torch.tensor([formula(value) for value in x.tolist()]).to(dtype)
     assert torch.equal(x.grad, expected)
 
 
