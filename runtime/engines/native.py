@@ -99,7 +99,7 @@ def load(model: bytes, kernels: str | None = None) -> NativeSession:
 def kernel_sets() -> tuple[str, ...]:
     """The kernel sets that this CPU runs, best first."""
     library = _library(build(host_target()).library)
-    names = []
+    names: list[str] = []
     while (name := library.bnnt_kernel_set(len(names))) is not None:
         names.append(name.decode())
     return tuple(name for name in names if name)
