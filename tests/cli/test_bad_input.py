@@ -1,0 +1,121 @@
+"""Whatever is wrong ends with one clear message, its exit code, and nothing half-written."""
+
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.cli.command import bnnt, refused
+
+
+def test_an_unknown_recipe():
+    refused(bnnt("train", "digit"), 2, "digit", "digits")
+
+
+def test_fields_that_are_wrong_are_named_together(work, tmp_path):
+    settings = ("--set", "optimizer.lr=fast", "--set", "epoch=3")
+    process = bnnt("train", "recipe.yaml", *settings, "--out", tmp_path / "run", cwd=work)
+    refused(process, 2, "optimizer.lr", "fast", "epoch: no such field (did you mean 'epochs'?)")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_missing_and_an_empty_data_folder(tmp_path):
+    (tmp_path / "empty").mkdir()
+    for name, words in (("nothing", "not a folder"), ("empty", "no sub-folders")):
+        settings = ("--set", f"data={{source: folder, path: {tmp_path / name}}}")
+        refused(bnnt("train", "digits", *settings, "--out", tmp_path / "run"), 2, words)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_corrupt_image_in_a_folder(tmp_path):
+    folder = tmp_path / "images" / "one"
+    folder.mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:40])
+    settings = ("--set", f"data={{source: folder, path: {tmp_path / 'images'}}}")
+    refused(bnnt("train", "digits", *settings, "--out", tmp_path / "run"), 2, "b.png", "corrupt")
+
+
+def test_a_loss_that_is_no_number_keeps_the_best(work, tmp_path):
+    settings = ("--set", "optimizer.lr=1e38")
+    refused(bnnt("train", "recipe.yaml", *settings, "--out", tmp_path / "run", cwd=work), 1, "loss is", "lower")
+
+
+def test_images_that_do_not_fit(work, tmp_path):
+    pixels = np.zeros((28, 28, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "colour.png")
+    Image.fromarray(pixels[:20, :, 0]).save(tmp_path / "small.png")
+    (tmp_path / "text.png").write_text("no image")
+    for name, words in (("colour", "colour"), ("small", "20x28"), ("text", "not an image"), ("nothing", "cannot read")):
+        refused(bnnt("predict", work / "bundle", tmp_path / f"{name}.png"), 2, f"{name}.png", words)
+
+
+@pytest.mark.parametrize("file", ["model.onnx", "manifest.json", "golden/logits.npy"])
+def test_a_truncated_bundle(work, tmp_path, file):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(work / "bundle", bundle)
+    (bundle / file).write_bytes((bundle / file).read_bytes()[:-7])
+    refused(bnnt("validate", bundle), 2, file.split("/")[-1])
+
+
+def test_files_that_are_no_model(work, tmp_path):
+    whole = (work / "bundle" / "model.onnx").read_bytes()
+    (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "foreign.onnx").write_bytes(b"\x08\x07\x12\x05hello")
+    for name in ("cut", "foreign"):
+        refused(bnnt("inspect", tmp_path / f"{name}.onnx"), 2, f"{name}.onnx")
+
+
+def test_a_truncated_checkpoint(work, tmp_path):
+    shutil.copytree(work / "run", tmp_path / "run")
+    checkpoint = tmp_path / "run" / "best.safetensors"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    refused(bnnt("export", tmp_path / "run", "--out", tmp_path / "bundle"), 2, "best.safetensors")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_nothing_else_is_overwritten(work, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    refused(bnnt("export", work / "run", "--out", tmp_path / "mine"), 2, "not a bundle")
+    refused(bnnt("train", "recipe.yaml", "--out", tmp_path / "mine", cwd=work), 2, "not empty")
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+def test_names_that_do_not_exist(work):
+    refused(bnnt("validate", work / "bundle", "--engine", "tensorflow"), 2, "tensorflow", "native")
+    refused(bnnt("validate", work / "bundle", "--on", "toaster"), 2, "toaster", "qemu:CPU")
+    refused(bnnt("export", work / "run", "--target", "toaster"), 2, "toaster", "arm64")
+
+
+def test_no_compiler(work, tmp_path):
+    environment = {"CXX": "no-such-compiler", "BNNT_CACHE": str(tmp_path / "cache")}
+    refused(bnnt("export", work / "run", "--out", tmp_path / "bundle", **environment), 3, "no-such-compiler", "CXX")
+    assert not (tmp_path / "bundle").exists()
+
+
+def test_no_qemu(work):
+    refused(bnnt("validate", work / "bundle", "--on", "qemu:cortex-a72", PATH="/nowhere"), 3, "qemu-user-static")
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "bnnt", str(folder)], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk(work, small_disk):
+    process = bnnt("train", "recipe.yaml", "--out", small_disk / "run", cwd=work)
+    assert process.returncode in (1, 2)
+    refused(process, process.returncode, "space")
+    refused(bnnt("export", work / "run", "--out", small_disk / "bundle"), 2, "bundle", "space")
+    assert not (small_disk / "bundle").exists()
+    assert [each.name for each in small_disk.iterdir()] in ([], ["run"])

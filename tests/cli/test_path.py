@@ -1,0 +1,100 @@
+"""The main path, typed as a user types it."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from bnn_toolchain.data.config import Mnist5k
+from bnn_toolchain.data.load import load_splits
+from tests.cli.command import bnnt, refused
+
+STOCK = """
+import json, sys
+import numpy, onnxruntime
+session = onnxruntime.InferenceSession(sys.argv[1] + "/model.onnx", providers=["CPUExecutionProvider"])
+images, labels = numpy.load(sys.argv[2]), numpy.load(sys.argv[3])
+print(json.dumps([int((session.run(None, {"pixels": images})[0].argmax(1) == labels).sum()), *sys.modules]))
+"""
+
+
+@pytest.fixture(scope="module")
+def test_split():
+    return load_splits(Mnist5k(source="mnist5k")).test
+
+
+def test_inspect_sums_the_bits_of_every_layer(work):
+    process = bnnt("inspect", work / "run", "--json")
+    found = json.loads(process.stdout)
+    assert found == json.loads(bnnt("inspect", work / "bundle", "--json").stdout)
+    assert found["file_bytes"] == (work / "bundle" / "model.onnx").stat().st_size
+    assert found["parameter_bytes"] == sum(layer["bytes"] for layer in found["layers"])
+    assert "No layer is left in float" in bnnt("inspect", work / "run").stdout
+
+
+def test_every_engine_validates(work):
+    engines = ("native", "onnxruntime", "torch", "reference")
+    process = bnnt("validate", work / "bundle", *(f"--engine={engine}" for engine in engines), "--json")
+    assert process.returncode == 0, process.stderr
+    rows = json.loads(process.stdout)
+    assert [row["engine"] for row in rows] == list(engines)
+    assert all(row["images_exact"] == row["images"] == 1000 and not row["failures"] for row in rows)
+    assert len({row["correct"] for row in rows}) == 1
+
+
+@pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-aarch64-static")
+def test_an_emulated_arm_cpu_validates_and_has_no_latency(work):
+    process = bnnt("validate", work / "bundle", "--on", "qemu:cortex-a72", "--samples", 50, "--json")
+    assert process.returncode == 0, process.stderr
+    (row,) = json.loads(process.stdout)
+    assert (row["device"], row["images"], row["images_exact"]) == ("qemu:cortex-a72", 50, 50)
+    refused(bnnt("bench", work / "bundle", "--on", "qemu:cortex-a72"), 2, "emulator")
+
+
+def test_stock_onnxruntime_alone_has_the_manifests_accuracy(work, test_split, tmp_path):
+    np.save(tmp_path / "images.npy", test_split.images)
+    np.save(tmp_path / "labels.npy", test_split.labels)
+    arguments = (str(work / "bundle"), str(tmp_path / "images.npy"), str(tmp_path / "labels.npy"))
+    process = subprocess.run([sys.executable, "-c", STOCK, *arguments], capture_output=True, text=True, check=True)
+    correct, *modules = json.loads(process.stdout)
+    assert not [name for name in modules if name.startswith("bnn_toolchain")]
+    manifest = json.loads((work / "bundle" / "manifest.json").read_text())
+    assert correct == manifest["accuracy"]["correct"]
+    summary = json.loads((work / "run" / "summary.json").read_text())
+    assert correct == round(summary["test_accuracy"] * len(test_split))
+
+
+def test_bench_prices_every_engine(work):
+    found = json.loads(bnnt("bench", work / "bundle", "--json").stdout)
+    assert [(timing["engine"], timing["network"]) for timing in found["timings"]] == [
+        ("native", "binary"),
+        ("onnxruntime", "binary"),
+        ("onnxruntime", "float"),
+        ("onnxruntime", "int8"),
+    ]
+    assert all(timing["cpu_min"] > 0 for timing in found["timings"])
+    assert [node["name"] for node in found["profile"]]
+
+
+def test_predict_names_the_class(work, test_split, tmp_path):
+    for index in range(3):
+        Image.fromarray(test_split.images[index, :, :, 0]).save(tmp_path / f"{index}.png")
+    process = bnnt("predict", work / "bundle", *(tmp_path / f"{index}.png" for index in range(3)), "--json")
+    assert process.returncode == 0, process.stderr
+    assert {each["class"] for each in json.loads(process.stdout)} <= set("0123456789")
+
+
+def test_recipes_are_listed_and_printed():
+    listed = json.loads(bnnt("recipes", "--json").stdout)
+    assert {"digits", "mnist-mlp", "cifar10-vgg", "cifar10-vgg-quarter"} <= set(listed)
+    assert all(f"bnnt train {name}" in head for name, head in listed.items())
+    assert "model:" in bnnt("recipes", "digits").stdout
+
+
+def test_doctor_finds_everything_that_the_tests_need():
+    found = {part["part"]: part["works"] for part in json.loads(bnnt("doctor", "--json").stdout)}
+    assert found["train and capture"] and found["engine native: compiler"]
