@@ -57,10 +57,11 @@ class _Folder:
     flags: tuple[str, ...] = ()
 
 
+_AVX2 = ("-mavx2",)
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vpopcntdq", "-mprefer-vector-width=512")
 _COMMON = (_Folder("core"), _Folder("kernels"), _Folder("kernels/portable"), _Folder("host"))
 _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
-    "x86_64": (*_COMMON, _Folder("kernels/avx512", _AVX512)),
+    "x86_64": (*_COMMON, _Folder("kernels/avx2", _AVX2), _Folder("kernels/avx512", _AVX512)),
     "arm64": _COMMON,
 }
 _PROGRAM = "program"

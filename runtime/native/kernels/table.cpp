@@ -4,6 +4,7 @@
 
 #if defined(__x86_64__)
 #include "../host/cpu.hpp"
+#include "avx2/avx2.hpp"
 #include "avx512/avx512.hpp"
 #endif
 
@@ -17,6 +18,10 @@ constexpr Kernels kernel_sets[] = {
      "bits avx512", "planes avx512", avx512::word, avx512::block, avx512::disagreements,      //
      "narrow avx512", avx512::pair, avx512::narrow_block, avx512::products,                   //
      "real avx512", avx512::real_block, avx512::sums, avx512::threshold, avx512::maximum},
+    {"avx2", cpu_has_avx2,                                                    //
+     "bits avx2", "planes avx2", avx2::word, avx2::block, avx2::disagreements, //
+     "narrow avx2", avx2::pair, avx2::narrow_block, avx2::products,           //
+     "real avx2", avx2::real_block, avx2::sums, avx2::threshold, avx2::maximum},
 #endif
     {"portable", everywhere,                                                                       //
      "bits portable", "planes portable", portable::word, portable::block, portable::disagreements, //

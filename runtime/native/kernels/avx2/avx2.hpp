@@ -1,0 +1,19 @@
+// x86-64 with AVX2: Haswell, Zen and later.
+#pragma once
+
+#include "../kernels.hpp"
+
+namespace bnnt::avx2 {
+
+// A vector holds one word of 8 outputs.
+constexpr size_t word = 4, block = 8;
+constexpr size_t pair = 2, narrow_block = 8;
+constexpr size_t real_block = 32;
+
+void disagreements(const Dots &job);
+void products(const Dots &job);
+void sums(const Sums &job);
+void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
+void maximum(int32_t *to, const int32_t *from, size_t count);
+
+} // namespace bnnt::avx2
