@@ -225,6 +225,7 @@ bool within(const FileNode &node, const char *key, int64_t value, int64_t low, i
 } // namespace
 
 bool read_file(Bytes model, File &file, Error &error) {
+  file.model = model;
   Reader reader(model);
   Bytes format;
   uint64_t onnx = 0, bnnt = 0, ir = 0;
@@ -300,6 +301,25 @@ bool read_node(Bytes body, FileNode &node, Error &error) {
     if (node.name.data[i] == 0 || node.name.data[i] == '/')
       return error.fail(BNNT_FORMAT, "a node is called '", node.name, "'");
   return true;
+}
+
+bool has_function(const File &file, Bytes name) {
+  Reader reader(file.model);
+  for (Field field; reader.next(field);) {
+    if (!field.is(25, Wire::bytes))
+      continue;
+    Reader function(field.bytes);
+    Bytes called, domain;
+    for (Field part; function.next(part);) {
+      if (part.is(1, Wire::bytes))
+        called = part.bytes;
+      else if (part.is(10, Wire::bytes))
+        domain = part.bytes;
+    }
+    if (called == name && domain == "bnnt")
+      return true;
+  }
+  return false;
 }
 
 bool read_integer(const FileNode &node, const char *key, int64_t low, int64_t high, int64_t &value, Error &error) {

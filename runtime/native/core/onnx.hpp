@@ -11,6 +11,7 @@ enum : int32_t { type_float = 1, type_uint8 = 2, type_int32 = 6, type_bool = 9 }
 enum : uint64_t { attribute_int = 2, attribute_ints = 7 };
 
 struct File {
+  Bytes model;
   Bytes graph;
   Bytes input_json;
   int32_t nodes = 0, tensors = 0;
@@ -44,6 +45,9 @@ template <class Each> bool for_each_node(const File &file, Each each) {
       return false;
   return true;
 }
+
+// Whether the file holds the model-local function `name`, so that a stock runtime can run it too.
+bool has_function(const File &file, Bytes name);
 
 // Attributes of a node. False after error.fail.
 bool read_integer(const FileNode &node, const char *key, int64_t low, int64_t high, int64_t &value, Error &error);

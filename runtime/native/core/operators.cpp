@@ -220,7 +220,7 @@ int32_t find_value(const bnnt_session &session, Bytes name, int32_t count) {
 
 } // namespace
 
-bool read_operator(const FileNode &from, bnnt_session &session, int32_t index, Error &error) {
+bool read_operator(const File &file, const FileNode &from, bnnt_session &session, int32_t index, Error &error) {
   const Form *form = nullptr;
   for (const Form &candidate : forms)
     if (from.domain == candidate.domain && from.type == candidate.type)
@@ -228,6 +228,9 @@ bool read_operator(const FileNode &from, bnnt_session &session, int32_t index, E
   if (form == nullptr)
     return error.fail(BNNT_UNSUPPORTED, from.name, ": the native engine has no operator '", from.type,
                       "' of the domain '", from.domain, "'");
+  const bool unpacks = form->op == Op::binary;
+  if (form->domain[0] != 0 && (!has_function(file, from.type) || (unpacks && !has_function(file, text("Unpack")))))
+    return error.fail(BNNT_FORMAT, from.name, ": the file lacks the function '", from.type, "': it is truncated");
   if (find_value(session, from.name, index + 1) >= 0)
     return error.fail(BNNT_FORMAT, "two values are called '", from.name, "'");
   Node &node = session.nodes[index] = Node{};

@@ -51,7 +51,7 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
   int32_t index = 0;
   FileNode node;
   if (!for_each_node(file, [&](Bytes body) {
-        return read_node(body, node, error) && read_operator(node, session, index++, error);
+        return read_node(body, node, error) && read_operator(file, node, session, index++, error);
       }))
     return false;
   for (int32_t i = 0; i < session.tensor_count; ++i)
