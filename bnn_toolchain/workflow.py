@@ -134,14 +134,35 @@ def _test_split(bundle: Bundle) -> Labelled | None:
     return load_splits(training.data).test if isinstance(training, Recipe) else None
 
 
-def bench_model(path: Path, device: str) -> Benchmark:
-    """Time the model ``path`` beside the same network in float.
+def bench_model(model: str, device: str) -> Benchmark:
+    """Time ``model``, a path or the name of a recipe, beside the same network in float.
+
+    A recipe stands for its network before training: what it costs does not depend on its weights.
 
     Raises:
-        As :func:`open_model` and :func:`bnn_toolchain.runtime.benchmark.benchmark`.
+        As :func:`open_model`, :func:`untrained` and :func:`bnn_toolchain.runtime.benchmark.benchmark`.
     """
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.benchmark import benchmark
     from bnn_toolchain.runtime.devices.device import device_from
+    from bnn_toolchain.training.recipe import recipe_names
 
-    return benchmark(onnx.to_bytes(open_model(path)), device_from(device))
+    where = device_from(device)
+    graph = untrained(model) if model in recipe_names() and not Path(model).exists() else open_model(Path(model))
+    return benchmark(onnx.to_bytes(graph), where)
+
+
+def untrained(recipe: str) -> Graph:
+    """The lowered graph of a recipe's network with its initial weights.
+
+    Raises:
+        UsageError: no such recipe, or its data set is missing.
+    """
+    from bnn_toolchain.converters import convert
+    from bnn_toolchain.data.load import load_splits
+    from bnn_toolchain.models import build
+    from bnn_toolchain.training.recipe import load_recipe
+
+    loaded = load_recipe(recipe)
+    spec = load_splits(loaded.data).spec
+    return convert(build(loaded.model, spec), spec)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def bench(
-    model: Annotated[Path, typer.Argument(help="A run folder, a bundle or a model file.")],
+    model: Annotated[str, typer.Argument(help="A run folder, a bundle, a model file, or a recipe: it, untrained.")],
     on: Annotated[str, typer.Option("--on", help="local; an emulator has no latency to measure.")] = "local",
     profile: Annotated[bool, typer.Option("--profile", help="The native engine's time, node by node.")] = False,
     json: Json = False,
@@ -24,7 +23,7 @@ def bench(
 
     All on one thread, in interleaved rounds; "times faster" compares with float32 within a round.
 
-    Example: bnnt bench bundle --profile
+    Examples: bnnt bench bundle --profile; bnnt bench cifar10-vgg
     """
     from bnn_toolchain.workflow import bench_model
 
@@ -32,7 +31,7 @@ def bench(
     if json:
         print_json(asdict(found))
         return
-    _print(str(model), found)
+    _print(model, found)
     if profile:
         rows = [(node.name, node.op, node.kernel, f"{node.seconds * 1e6:,.1f}") for node in found.profile]
         print_table("native, node by node", ("node", "operator", "kernel", "µs"), rows, left=3)
