@@ -1,7 +1,13 @@
 """The sign with its gradients, layers with binary weights, the clip of latent weights, the flip ratio."""
 
 from bnn_toolchain.layers.binary import BinaryConv2d, BinaryLinear
-from bnn_toolchain.layers.latent import clip_latents_after_step, flip_ratio, latent_weights, set_gradients
+from bnn_toolchain.layers.latent import (
+    clip_latents_after_step,
+    flip_ratio,
+    latent_weights,
+    set_gradients,
+    set_stochastic,
+)
 from bnn_toolchain.layers.sign import Gradient, Sign, sign
 
 __all__ = [
@@ -13,5 +19,6 @@ __all__ = [
     "flip_ratio",
     "latent_weights",
     "set_gradients",
+    "set_stochastic",
     "sign",
 ]

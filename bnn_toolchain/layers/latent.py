@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.utils.hooks import RemovableHandle
 
-from bnn_toolchain.layers.binary import BinaryConv2d, BinaryLinear
+from bnn_toolchain.layers.binary import BinaryLayer
 from bnn_toolchain.layers.sign import Gradient, Sign
 
 CLIP = "latent_clip"
@@ -21,7 +21,7 @@ def latent_weights(model: nn.Module) -> dict[str, nn.Parameter]:
     return {
         f"{name}.weight" if name else "weight": module.weight
         for name, module in model.named_modules()
-        if isinstance(module, BinaryLinear | BinaryConv2d)
+        if isinstance(module, BinaryLayer)
     }
 
 
@@ -31,8 +31,15 @@ def set_gradients(model: nn.Module, *, activations: Gradient | None = None, weig
         match module:
             case Sign() if activations is not None:
                 module.gradient = activations
-            case BinaryLinear() | BinaryConv2d() if weights is not None:
+            case BinaryLayer() if weights is not None:
                 module.gradient = weights
+
+
+def set_stochastic(model: nn.Module, stochastic: bool) -> None:
+    """Whether training draws the signs of all binary weights at random, as BinaryConnect may."""
+    for module in model.modules():
+        if isinstance(module, BinaryLayer):
+            module.stochastic = stochastic
 
 
 def clip_latents_after_step(optimizer: Optimizer) -> RemovableHandle:

@@ -15,7 +15,8 @@ def linear(x: Tensor, signs: Tensor) -> Tensor:
     Under autocast on a CPU, if x holds whole numbers of int8 (checked here: the outputs of a sign do), the product is
     that of integers, exact, in float32; its gradients are products of bf16, rounded to it. All else is torch's own.
     """
-    if x.device.type == "cpu" and x.ndim == 2 and torch.is_autocast_enabled("cpu"):
+    eager = not torch.compiler.is_compiling()  # a compiled step cannot look at values
+    if eager and x.device.type == "cpu" and x.ndim == 2 and torch.is_autocast_enabled("cpu"):
         integers = x.detach().to(torch.int8)
         if torch.equal(integers.to(x.dtype), x):
             product: Tensor = _IntegerLinear.apply(x, signs, integers)  # type: ignore[no-untyped-call]

@@ -18,10 +18,20 @@ class Gradient(StrEnum):
 
     PLAIN: g(x) = 1. The straight-through estimator (Bengio, Leonard, Courville 2013, section 4).
     CLIPPED: g(x) = 1 if |x| <= 1, else 0 (Hubara et al. 2016, Binarized Neural Networks, equation 4).
+    POLYNOMIAL: g(x) = max(0, 2 - 2|x|), the derivative of a piecewise quadratic that is close to the sign (Liu et al.
+        2018, Bi-Real Net, section 3.3).
+    SWISH: g(x) = b (2 - b x tanh(b x / 2)) / (1 + cosh(b x)) with b = 5, the derivative of
+        2 s(bx) (1 + bx (1 - s(bx))) - 1, s the logistic function (Darabi et al. 2018, BNN+, section 3.1). It is
+        negative beyond |x| = 0.48.
     """
 
     PLAIN = "plain"
     CLIPPED = "clipped"
+    POLYNOMIAL = "polynomial"
+    SWISH = "swish"
+
+
+SWISH_SLOPE = 5.0
 
 
 @torch.library.custom_op("bnnt::sign", mutates_args=())
@@ -48,13 +58,19 @@ def sign(x: Tensor, gradient: Gradient = Gradient.CLIPPED) -> Tensor:
     Under torch.export it is the operator ``bnnt::sign``; a Python autograd function costs a third of that one's time
     per call and can be fused by a compiler, so training uses that.
     """
-    result: Tensor
     if torch.compiler.is_exporting():
-        result = exported_sign(x)
-    else:
-        function = _PlainSign if gradient is Gradient.PLAIN else _ClippedSign
-        result = function.apply(x)  # type: ignore[no-untyped-call]
-    return result
+        exported: Tensor = exported_sign(x)
+        return exported
+    return _SurrogateSign.apply(x, gradient)  # type: ignore[no-untyped-call,no-any-return]
+
+
+def stochastic_sign(x: Tensor, gradient: Gradient = Gradient.CLIPPED) -> Tensor:
+    """+1 with probability clip((x + 1) / 2, 0, 1), else -1, with the gradient of :func:`sign`.
+
+    The hard sigmoid of BinaryConnect (Courbariaux, Bengio, David 2015, section 2.2); random numbers come from torch's
+    global generator.
+    """
+    return _StochasticSign.apply(x, gradient)  # type: ignore[no-untyped-call,no-any-return]
 
 
 class Sign(nn.Module):
@@ -81,27 +97,46 @@ def _signs(x: Tensor) -> Tensor:
     return torch.ge(x, 0, out=torch.empty_like(x, requires_grad=False)).sub_(0.5).mul_(2.0)
 
 
-class _PlainSign(torch.autograd.Function):
+class _SurrogateSign(torch.autograd.Function):
     @staticmethod
-    def forward(_context: Any, x: Tensor) -> Tensor:
+    def forward(context: Any, x: Tensor, gradient: Gradient) -> Tensor:
+        context.gradient = gradient
+        if gradient is not Gradient.PLAIN:
+            context.save_for_backward(x)
         return _signs(x)
 
     @staticmethod
-    def backward(_context: Any, gradient: Tensor) -> Tensor:
-        return gradient
+    def backward(context: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        if context.gradient is Gradient.PLAIN:
+            return upstream, None
+        return surrogate(upstream, context.saved_tensors[0], context.gradient), None
 
 
-class _ClippedSign(torch.autograd.Function):
+class _StochasticSign(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, x: Tensor) -> Tensor:
+    def forward(context: Any, x: Tensor, gradient: Gradient) -> Tensor:
+        context.gradient = gradient
         context.save_for_backward(x)
-        return _signs(x)
+        return torch.lt(torch.rand_like(x), (x + 1.0) / 2.0, out=torch.empty_like(x)).sub_(0.5).mul_(2.0)
 
     @staticmethod
-    def backward(context: Any, gradient: Tensor) -> Tensor:
-        x: Tensor = context.saved_tensors[0]
-        # its bounds are open and ours are closed: the next number beyond 1 makes them one, in a tenth of the time of
-        # gradient * (|x| <= 1)
-        beyond = 1.0 + torch.finfo(x.dtype).eps
-        result: Tensor = torch.ops.aten.hardtanh_backward(gradient, x, -beyond, beyond)
-        return result
+    def backward(context: Any, upstream: Tensor) -> tuple[Tensor, None]:
+        return surrogate(upstream, context.saved_tensors[0], context.gradient), None
+
+
+def surrogate(upstream: Tensor, x: Tensor, gradient: Gradient) -> Tensor:
+    """``upstream`` times g(x), by the formulas of :class:`Gradient`."""
+    match gradient:
+        case Gradient.PLAIN:
+            return upstream
+        case Gradient.CLIPPED:
+            # its bounds are open and ours are closed: the next number beyond 1 makes them one, in a tenth of the time
+            # of upstream * (|x| <= 1)
+            beyond = 1.0 + torch.finfo(x.dtype).eps
+            clipped: Tensor = torch.ops.aten.hardtanh_backward(upstream, x, -beyond, beyond)
+            return clipped
+        case Gradient.POLYNOMIAL:
+            return upstream * (2.0 - 2.0 * x.abs()).clamp_(min=0.0)
+        case Gradient.SWISH:
+            steep = SWISH_SLOPE * x
+            return upstream * (SWISH_SLOPE * (2.0 - steep * torch.tanh(steep / 2)) / (1.0 + torch.cosh(steep)))

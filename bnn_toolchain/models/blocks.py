@@ -14,17 +14,23 @@ class Numbers(BaseModel):
     """Which values are binary: ``weights`` of all layers, and the hidden ``activation`` (sign, or ReLU for real ones).
 
     Binary weights with ReLU are the weight-only networks of BinaryConnect; float weights with ReLU are an ordinary one.
+    ``scaled`` multiplies each output channel of a binary layer by the mean of its latent weights' magnitudes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     weights: Literal["binary", "float"] = "binary"
     activation: Literal["sign", "relu"] = "sign"
+    scaled: bool = False
 
 
 def dense(numbers: Numbers, inputs: int, outputs: int) -> nn.Module:
     """A dense layer [N, inputs] to [N, outputs] without bias."""
-    return nn.Linear(inputs, outputs, bias=False) if numbers.weights == "float" else BinaryLinear(inputs, outputs)
+    return (
+        nn.Linear(inputs, outputs, bias=False)
+        if numbers.weights == "float"
+        else BinaryLinear(inputs, outputs, scaled=numbers.scaled)
+    )
 
 
 def conv3x3(numbers: Numbers, inputs: int, outputs: int, *, reads_pixels: bool) -> nn.Module:
@@ -32,7 +38,7 @@ def conv3x3(numbers: Numbers, inputs: int, outputs: int, *, reads_pixels: bool) 
     if numbers.weights == "float":
         return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
     pad_value = 1 if numbers.activation == "sign" and not reads_pixels else 0
-    return BinaryConv2d(inputs, outputs, 3, padding=1, pad_value=pad_value)
+    return BinaryConv2d(inputs, outputs, 3, padding=1, pad_value=pad_value, scaled=numbers.scaled)
 
 
 def activation(numbers: Numbers) -> nn.Module:

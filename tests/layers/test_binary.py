@@ -1,5 +1,6 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -7,6 +8,7 @@ from torch.nn import functional
 
 from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.ops import unpack_bits
+from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import (
@@ -18,7 +20,9 @@ from bnn_toolchain.layers import (
     flip_ratio,
     latent_weights,
     set_gradients,
+    set_stochastic,
 )
+from tests.networks import hidden_bits
 
 
 def signs(x):
@@ -113,6 +117,52 @@ def test_capture_sees_binary_layers(pad_value):
     packed = torch.from_numpy(unpack_bits(op.weight, 9).astype("float32").transpose(0, 3, 1, 2))
     assert torch.equal(packed, signs(conv.weight))
     assert [type(node.op).__name__ for node in graph.nodes].count("BinaryDense") == 1
+
+
+@pytest.mark.parametrize("kind", ["dense", "conv"])
+def test_a_scaled_layer_multiplies_by_the_mean_of_its_latents(kind):
+    torch.manual_seed(0)
+    layer = BinaryLinear(20, 3, scaled=True) if kind == "dense" else BinaryConv2d(5, 3, 2, scaled=True)
+    plain = BinaryLinear(20, 3) if kind == "dense" else BinaryConv2d(5, 3, 2)
+    plain.load_state_dict(layer.state_dict())
+    x = signs(torch.randn(4, 20) if kind == "dense" else torch.randn(4, 5, 6, 6))
+    for channel in range(3):
+        mean = layer.weight[channel].abs().mean()
+        assert torch.allclose(layer(x)[:, channel], plain(x)[:, channel] * mean, rtol=1e-6)
+
+
+def test_scaled_layers_export_with_the_same_bits():
+    torch.manual_seed(0)
+    layers = (
+        *(BinaryConv2d(3, 9, 3, padding=1, pad_value=0, scaled=True), nn.MaxPool2d(2), nn.BatchNorm2d(9), Sign()),
+        *(
+            nn.Flatten(),
+            BinaryLinear(9 * 9, 17, scaled=True),
+            nn.BatchNorm1d(17),
+            Sign(),
+            BinaryLinear(17, 4, scaled=True),
+        ),
+    )
+    model = nn.Sequential(*layers).train()
+    spec = InputSpec(6, 6, 3, (1 / 128,) * 3, (128.0,) * 3, ("a", "b", "c", "d"))
+    images = np.random.default_rng(0).integers(0, 256, (40, *spec.shape), dtype=np.uint8)
+    model((torch.from_numpy(images).float().permute(0, 3, 1, 2) - 128) / 128)  # statistics of a batch
+    logits, bits = hidden_bits(model.eval(), images, spec)
+    found, hidden = run_hidden(convert(model, spec), images)
+    for name, expected in bits.items():
+        np.testing.assert_array_equal(hidden[name], expected, name)
+    np.testing.assert_allclose(found, logits, rtol=1e-5, atol=1e-6)
+
+
+def test_stochastic_weights_are_drawn_in_training_alone():
+    torch.manual_seed(0)
+    model = nn.Sequential(BinaryLinear(500, 1))
+    x = torch.eye(500)
+    set_stochastic(model, True)
+    assert not torch.equal(model(x), model(x))
+    assert torch.equal(model.eval()(x)[:, 0], signs(model[0].weight[0]))
+    set_stochastic(model.train(), False)
+    assert torch.equal(model(x)[:, 0], signs(model[0].weight[0]))
 
 
 def test_refusals():
