@@ -4,13 +4,17 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: demo test lint format clean
+.PHONY: demo test test-larq lint format clean
 
 demo: .venv/.demo
 	$(BIN)/bnnt demo
 
 test: .venv/.test
 	$(BIN)/python -m pytest
+
+# Models of Larq's own converter; by hand, because it installs TensorFlow (1.5 GB) into the cache.
+test-larq: .venv/.test
+	$(BIN)/python -m pytest tests/larq/check_larq.py
 
 # mypy cannot follow an editable installation of mapped folders, so it reads a plain one.
 lint: .venv/.test

@@ -94,6 +94,11 @@ def run_hidden(
     return (output.transpose(0, 3, 1, 2) if output.ndim == 4 else output), packed
 
 
+def run_op(op: Op, x: Reals) -> Reals:
+    """One operator, as :func:`run` runs it, on integers or reals whose last axis holds the channels."""
+    return _run(type(op).__name__, op, [x], integer=True)
+
+
 def _run_node(graph: Graph, node: Node, inputs: list[NDArray[Any]]) -> Reals:
     integer = graph.values[node.inputs[0]].kind is not Kind.REAL
     with np.errstate(over="ignore", invalid="ignore"):

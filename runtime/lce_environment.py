@@ -19,7 +19,7 @@ from bnn_toolchain.errors import Unavailable
 LCE, NUMPY, PYTHON = "0.16.0", "1.26.4", "3.11"
 LIBRARY = Path("larq_compute_engine", "tflite", "python", "interpreter_wrapper_lite.so")
 SETUP = "bnnt setup lce"
-ELSEWHERE = "On the device itself, measure with LCE's own program: lce_benchmark_model --graph=model.tflite"
+ELSEWHERE = "On the device itself, measure with LCE's own program: lce_benchmark_model --graph=PATH"
 
 
 def folder() -> Path:

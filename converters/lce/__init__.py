@@ -16,6 +16,7 @@ from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.lce.container import LARGEST, decode, encode
 from bnn_toolchain.converters.lce.describe import KEY, describe
 from bnn_toolchain.converters.lce.importer import import_graph, with_input
+from bnn_toolchain.converters.lce.integers import IMAGE, integers
 from bnn_toolchain.converters.lce.restore import restore
 from bnn_toolchain.converters.lce.write import Construction, Writer
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
@@ -128,6 +129,8 @@ def read(data: bytes) -> Model:
     if KEY not in container.metadata:
         graph, tensors = import_graph(container, len(data))
         check_sizes(graph)
+        graph = integers(graph)
+        tensors |= {f"{name}{IMAGE}": index for name, index in tensors.items() if f"{name}{IMAGE}" in graph.values}
         return Model(graph, tensors, container.outputs, container.tensors[container.inputs[0]].type == "FLOAT32")
     graph = restore(container)
     check_sizes(graph)

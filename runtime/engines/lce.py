@@ -77,9 +77,11 @@ class LceSession:
         _, logits, *words = self._all.run(self._input(images))
         hidden = {}
         for name, bits in zip(self._hidden, words, strict=True):
-            shape = self.graph.values[name].shape
-            packed = np.ascontiguousarray(bits, "<i4").view(np.uint8)[..., : -(-shape[0] // 8)]
-            hidden[name] = packed if len(shape) == 3 else packed.reshape(len(images), -1)
+            channels, *image = self.graph.values[name].shape
+            packed = np.ascontiguousarray(bits, "<i4").view(np.uint8)
+            if packed.size != len(images) * prod(image) * -(-channels // 8):  # the last word has bytes to spare
+                packed = packed[..., : -(-channels // 8)]
+            hidden[name] = packed.reshape(len(images), *image, -(-channels // 8))
         return _channels_first(logits), hidden
 
     def _input(self, images: NDArray[np.uint8]) -> NDArray[Any]:

@@ -71,7 +71,7 @@ def norm():
 
 
 def zoo(make, side):
-    """At 96 pixels the last maps are 3x3; on smaller ones LCE's fast kernels get 3x3 windows with zero padding wrong."""
+    """At 96 pixels the last maps are 3x3; on smaller ones LCE gets 3x3 windows with zero padding wrong."""
     return lambda: make(input_shape=(side, side, 3), weights=None, num_classes=10)
 
 

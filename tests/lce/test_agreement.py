@@ -42,7 +42,7 @@ def test_a_sweep_of_layer_configurations(interpreter, seed):
 def test_random_networks_from_torch(interpreter):
     torch.set_num_threads(1)
     compared = 0
-    for seed in range(60):
+    for seed in range(36):
         module, spec = random_network(seed)
         graph = convert(module, spec)
         try:
@@ -55,4 +55,4 @@ def test_random_networks_from_torch(interpreter):
         images = np.random.default_rng(seed).integers(0, 256, (2, *spec.shape), dtype=np.uint8)
         kernel = tuple(engine.KERNELS)[0 if grouped else seed % 3]
         compared += check(graph, data, images, kernel)
-    assert compared > 50
+    assert compared > 30
