@@ -12,7 +12,7 @@ demo: .venv/.demo
 test: .venv/.test
 	$(BIN)/python -m pytest
 
-# Models of Larq's own converter; by hand, because it installs TensorFlow (1.5 GB) into the cache.
+# Models of Larq's own converter; by hand, because it installs TensorFlow (2.3 GB) into the cache.
 test-larq: .venv/.test
 	$(BIN)/python -m pytest tests/larq/check_larq.py
 

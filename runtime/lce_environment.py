@@ -6,7 +6,6 @@ in a process of its own. Of the wheel only the interpreter is kept: the converte
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import subprocess
@@ -15,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.runtime.build import cache_folder
 
 LCE, NUMPY, PYTHON = "0.16.0", "1.26.4", "3.11"
 LIBRARY = Path("larq_compute_engine", "tflite", "python", "interpreter_wrapper_lite.so")
@@ -24,8 +24,7 @@ ELSEWHERE = "On the device itself, measure with LCE's own program: lce_benchmark
 
 def folder() -> Path:
     """Where the environment is or would be: under BNNT_CACHE, else the user's cache."""
-    cache = os.environ.get("BNNT_CACHE") or Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache", "bnnt")
-    return Path(cache, f"lce-{LCE}-numpy-{NUMPY}")
+    return cache_folder() / f"lce-{LCE}-numpy-{NUMPY}"
 
 
 def find() -> Path:

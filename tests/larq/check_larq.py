@@ -1,4 +1,4 @@
-"""Models that LCE's own converter made: ``make test-larq``, by hand, for it installs TensorFlow (1.5 GB).
+"""Models that LCE's own converter made: ``make test-larq``, by hand, for it installs TensorFlow (2.3 GB).
 
 Every binary activation of every model is compared with LCE bit by bit.
 """
