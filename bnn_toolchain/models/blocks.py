@@ -26,11 +26,9 @@ class Numbers(BaseModel):
 
 def dense(numbers: Numbers, inputs: int, outputs: int) -> nn.Module:
     """A dense layer [N, inputs] to [N, outputs] without bias."""
-    return (
-        nn.Linear(inputs, outputs, bias=False)
-        if numbers.weights == "float"
-        else BinaryLinear(inputs, outputs, scaled=numbers.scaled)
-    )
+    if numbers.weights == "float":
+        return nn.Linear(inputs, outputs, bias=False)
+    return BinaryLinear(inputs, outputs, scaled=numbers.scaled)
 
 
 def conv3x3(numbers: Numbers, inputs: int, outputs: int, *, reads_pixels: bool) -> nn.Module:

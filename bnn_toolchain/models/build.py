@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeAlias, TypeVar
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 from torch import nn
@@ -12,8 +12,6 @@ from bnn_toolchain.models.mlp import MlpConfig, mlp
 from bnn_toolchain.models.vgg import VggConfig, vgg
 
 ModelConfig: TypeAlias = Annotated[MlpConfig | VggConfig, Field(discriminator="name")]
-
-Config = TypeVar("Config", MlpConfig, VggConfig)
 
 
 def build(config: MlpConfig | VggConfig, spec: InputSpec) -> nn.Module:
@@ -31,6 +29,6 @@ def build(config: MlpConfig | VggConfig, spec: InputSpec) -> nn.Module:
             return vgg(config, spec)
 
 
-def float_twin(config: Config) -> Config:
+def float_twin(config: MlpConfig | VggConfig) -> MlpConfig | VggConfig:
     """The configuration of the same network with float weights and ReLU: the yardstick for cost and accuracy."""
     return config.model_copy(update={"weights": "float", "activation": "relu"})

@@ -1,4 +1,4 @@
-"""Checkpoints as safetensors: a model, and for going on also its optimizer and where the run stands.
+"""Checkpoints as safetensors: a model, and for going on also its optimizers and where the run stands.
 
 Random numbers need no place here: each epoch draws from generators that start from the run's seed and the epoch's
 number.
@@ -7,10 +7,12 @@ number.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
@@ -26,12 +28,15 @@ MODEL, OPTIMIZER = "model/", "optimizer/"
 class Progress:
     """Where a run stands: ``epoch`` epochs are done, ``stage_epoch`` of them in the present ``stage`` (from 0).
 
-    ``best_epoch`` is 0 before the first.
+    ``best_epoch`` is 0 before the first. Validation has not improved on ``stage_best`` for ``stale`` epochs of the
+    stage.
     """
 
     epoch: int = 0
     stage: int = 0
     stage_epoch: int = 0
+    stage_best: float = -1.0
+    stale: int = 0
     best_epoch: int = 0
     best_validation_accuracy: float = -1.0
     seconds: float = 0.0
@@ -57,35 +62,46 @@ class Checkpoint:
         except RuntimeError as error:
             raise FileFormatError(f"{self.path} is of another network: {' '.join(str(error).split())}") from error
 
-    def restore_optimizer(self, optimizer: Optimizer) -> None:
-        """Load the optimizer's state; its settings stay.
+    def restore_optimizer(self, optimizer: Optimizer, number: int) -> None:
+        """Load the state of the ``number``-th optimizer; its settings stay.
 
         Raises:
             FileFormatError: it is of another network.
         """
+        prefix = f"{OPTIMIZER}{number}/"
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         state: dict[int, dict[str, Any]] = {}
         for name, value in self.tensors.items():
-            if name.startswith(OPTIMIZER):
-                index, _, key = name.removeprefix(OPTIMIZER).partition("/")
+            if name.startswith(prefix):
+                index, _, key = name.removeprefix(prefix).partition("/")
                 if not index.isdecimal() or int(index) >= len(parameters):
                     raise FileFormatError(f"{self.path} holds '{name}': it is of another network")
-                if value.ndim and value.shape != parameters[int(index)].shape:
+                if not _belongs(value, parameters[int(index)]):
                     raise FileFormatError(f"{self.path}: '{name}' has shape {list(value.shape)}: of another network")
                 state.setdefault(int(index), {})[key] = value
         optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
-def write(path: Path, model: nn.Module, progress: Progress, optimizer: Optimizer | None = None) -> None:
+def _belongs(state: Tensor, parameter: Tensor) -> bool:
+    """A number, a tensor of the parameter's shape, or one with a side for each of its own that is as long, or 1."""
+    if state.ndim == 0:
+        return True
+    return state.ndim == parameter.ndim and all(
+        side in (1, whole) for side, whole in zip(state.shape, parameter.shape, strict=True)
+    )
+
+
+def write(path: Path, model: nn.Module, progress: Progress, optimizers: Sequence[Optimizer] = ()) -> None:
     """Write a checkpoint; atomically, so that a kill leaves the one before.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
     tensors = {MODEL + name: value for name, value in model.state_dict().items()}
-    if optimizer is not None:
+    for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
-            tensors |= {f"{OPTIMIZER}{index}/{key}": value for key, value in state.items() if value is not None}
+            prefix = f"{OPTIMIZER}{number}/{index}/"
+            tensors |= {prefix + key: torch.as_tensor(value) for key, value in state.items() if value is not None}
     tensors = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
     write_atomically(path, save(tensors, {"bnnt": json.dumps(asdict(progress))}))
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt
+from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bnn_toolchain.data.augment import Augment
 from bnn_toolchain.data.config import DataConfig
 from bnn_toolchain.layers import Gradient
 from bnn_toolchain.models import ModelConfig
+from bnn_toolchain.training.optimizers import AnyOptimizer, Bop, Optimizer
 from bnn_toolchain.training.precision import Precision
+from bnn_toolchain.training.schedule import Schedule
 
 
 class Config(BaseModel):
@@ -19,42 +22,55 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
-class Optimizer(Config):
-    """Adam. ``beta2`` is the decay of its second moment: the lower, the faster it forgets old squares of gradients."""
-
-    name: Literal["adam"] = "adam"
-    lr: PositiveFloat
-    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
-
-
-class Schedule(Config):
-    """The learning rate over a stage's steps: ``constant``, or ``exponential`` from lr to ``lr_final``."""
-
-    kind: Literal["constant", "exponential"] = "constant"
-    lr_final: PositiveFloat | None = None
-
-
 class Stage(Config):
     """A part of the training with settings of its own; each starts with a new optimizer.
 
-    ``activation_gradient`` and ``weight_gradient`` say what stands in for the derivative of a sign (``plain``, or
-    ``clipped`` to inputs in [-1, 1]); ``latent_clip`` keeps latent weights in [-1, 1]. ``batch_norm_momentum`` is the
-    weight of a new batch in the running statistics; 0 freezes them, and the stage trains with them, as evaluation does.
+    It ends after ``epochs``, or once validation has not improved for ``patience`` epochs, whichever comes first.
+    ``optimizer`` moves all parameters, or the latent weights alone if ``real_optimizer`` moves the others; learning
+    rates follow ``schedule`` in proportion. ``activation_gradient`` and ``weight_gradient`` say what stands in for the
+    derivative of a sign, see :class:`bnn_toolchain.layers.Gradient`; ``latent_clip`` keeps latent weights in [-1, 1];
+    ``stochastic_weights`` draws their signs in training. ``batch_norm_momentum`` is the weight of a new batch in the
+    running statistics; 0 freezes them, and the stage trains with them, as evaluation does.
     """
 
-    epochs: PositiveInt
-    optimizer: Optimizer
+    epochs: PositiveInt | None = None
+    patience: PositiveInt | None = None
+    optimizer: AnyOptimizer
+    real_optimizer: Optimizer | None = None
     schedule: Schedule = Schedule()
     activation_gradient: Gradient = Gradient.CLIPPED
     weight_gradient: Gradient = Gradient.CLIPPED
     latent_clip: bool = True
+    stochastic_weights: bool = False
     batch_norm_momentum: Annotated[float, Field(ge=0, le=1)] = 0.1
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Stage:
+        if self.epochs is None and self.patience is None:
+            raise ValueError("a stage that never ends: give epochs, patience or both")
+        if self.epochs is None and self.schedule.kind in ("exponential", "cosine"):
+            raise ValueError(f"an {self.schedule.kind} schedule needs to know how long the stage is: give epochs")
+        if isinstance(self.optimizer, Bop):
+            if self.latent_clip:
+                raise ValueError("bop has no latent weights to clip: set latent_clip to false")
+            if self.real_optimizer is None:
+                raise ValueError("bop moves binary weights alone: give a real_optimizer for the other parameters")
+        return self
+
+
+class Distillation(Config):
+    """The run folder of a trained network to learn from; see :func:`bnn_toolchain.training.losses.distilled`."""
+
+    teacher: Path
+    weight: Annotated[float, Field(gt=0, le=1)] = 0.5
+    temperature: PositiveFloat = 4.0
 
 
 class Training(Config):
     """Everything that a run depends on besides its images and its network.
 
     ``stages`` follow one another; a recipe may write what they share, or a single stage, at the top level.
+    ``init_from`` names a run folder whose best weights the network starts from, such as that of its float twin.
     ``precision`` is that of training steps: ``mixed`` is bf16 autocast with integer products of binary values, ``auto``
     becomes ``mixed`` where the processor has bf16 instructions, else ``fp32``. Evaluation and export are always fp32.
     """
@@ -62,7 +78,9 @@ class Training(Config):
     seed: NonNegativeInt = 0
     batch_size: Annotated[int, Field(ge=2)] = 100
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
+    distillation: Distillation | None = None
     augment: Augment = Augment()
+    init_from: Path | None = None
     precision: Precision = "auto"
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 

@@ -1,29 +1,28 @@
-"""The training loop: stages of epochs, for any module of this package's layers."""
+"""The training of any module of this package's layers: stages of epochs, each written down before the next."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
 
-from bnn_toolchain.data.augment import augmented
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
-from bnn_toolchain.errors import CheckFailed, UsageError
-from bnn_toolchain.layers import flip_ratio, latent_weights, set_gradients
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.layers import flip_ratio, latent_weights, set_gradients, set_stochastic
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
-from bnn_toolchain.training.evaluate import Evaluation, evaluate, normalised
+from bnn_toolchain.training.epoch import Run, train_epoch
+from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.folder import RunFolder
-from bnn_toolchain.training.losses import loss_of
+from bnn_toolchain.training.loaded import load_run
 from bnn_toolchain.training.metrics import (
     Epoch,
     Summary,
@@ -33,26 +32,9 @@ from bnn_toolchain.training.metrics import (
     read_summary,
     write_summary,
 )
-from bnn_toolchain.training.optimizers import learning_rate, make_optimizer
-from bnn_toolchain.training.precision import autocast, resolve
-from bnn_toolchain.training.watch import Watch, watching
-
-
-@dataclass(frozen=True, eq=False)
-class _Run:
-    """What does not change during a run; the images lie on its device."""
-
-    model: nn.Module
-    training: Training
-    spec: InputSpec
-    folder: RunFolder
-    train: tuple[Tensor, Tensor]
-    validation: tuple[Tensor, Tensor]
-    watch: Watch
-
-    @property
-    def batches(self) -> int:
-        return len(self.train[1]) // self.training.batch_size
+from bnn_toolchain.training.optimizers import make_optimizers
+from bnn_toolchain.training.precision import resolve
+from bnn_toolchain.training.watch import watching
 
 
 def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resume: bool = False) -> Summary:
@@ -61,10 +43,11 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     The run is a function of the model's initial state, the images and ``training`` alone. ``out`` gets a checkpoint
     after every epoch; with ``resume`` an interrupted run goes on there, to the same numbers as if it had not been.
     Incomplete batches are left out, every epoch other images. The best epoch is the first with the highest
-    accuracy on the validation images; there is no early stopping.
+    accuracy on the validation images; unless a stage has a patience there is no early stopping.
 
     Raises:
-        UsageError: ``out`` is not empty, or is another run; the batches or the model do not fit the images.
+        UsageError: ``out`` is not empty, or is another run; the batches, the model, the network to start from or the
+            teacher do not fit the images.
         FileFormatError: a checkpoint to go on from is corrupt.
         CheckFailed: the loss is no longer finite; what was best before stays in ``out``.
     """
@@ -77,21 +60,24 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     if resume:
         folder.check_same(training, splits.spec)
     else:
-        folder.start(training, splits.spec)
+        folder.claim()
+        if training.init_from is not None:
+            checkpoint.read(RunFolder(training.init_from).best).restore_model(model)
         checkpoint.write(folder.last, model, Progress())
+        folder.describe(training, splits.spec)  # from here on the folder is a run that can go on
     if folder.summary.exists():
         checkpoint.read(folder.best).restore_model(model)
         return read_summary(folder.summary)
     last = checkpoint.read(folder.last)
     last.restore_model(model)
     keep_epochs(folder.metrics, [each for each in read_epochs(folder.metrics) if each.epoch <= last.progress.epoch])
-    epochs = sum(stage.epochs for stage in training.stages)
-    with (
-        watching(epochs, len(splits.train) // training.batch_size, last.progress.epoch) as watch,
-        _own_random_numbers(),
-    ):
+    teacher = _teacher(training, splits.spec, device)
+    lengths = [stage.epochs for stage in training.stages]
+    epochs = None if None in lengths else sum(length for length in lengths if length is not None)
+    batches = len(splits.train) // training.batch_size
+    with watching(epochs, batches, last.progress.epoch) as watch, _own_random_numbers():
         train, validation = (_on(device, part) for part in (splits.train, splits.validation))
-        run = _Run(model, training, splits.spec, folder, train, validation, watch)
+        run = Run(model, teacher, training, splits.spec, folder, train, validation, watch)
         watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
         progress = _stages(run, last)
     checkpoint.read(folder.best).restore_model(model)
@@ -112,118 +98,84 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     return summary
 
 
-def _stages(run: _Run, last: checkpoint.Checkpoint) -> Progress:
+def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
     progress = last.progress
     try:
         for index in range(progress.stage, len(run.training.stages)):
             stage = run.training.stages[index]
-            optimizer = make_optimizer(run.model, stage)
+            optimizers = make_optimizers(run.model, stage)
             if index == last.progress.stage:
-                last.restore_optimizer(optimizer)
+                for number, (optimizer, _) in enumerate(optimizers):
+                    last.restore_optimizer(optimizer, number)
             else:
-                progress = replace(progress, stage=index, stage_epoch=0)
+                progress = replace(progress, stage=index, stage_epoch=0, stage_best=-1.0, stale=0)
             set_gradients(run.model, activations=stage.activation_gradient, weights=stage.weight_gradient)
-            while progress.stage_epoch < stage.epochs:
-                progress = _epoch(run, stage, optimizer, progress)
+            set_stochastic(run.model, stage.stochastic_weights)
+            while not _is_over(stage, progress):
+                progress = _epoch(run, stage, optimizers, progress)
     except KeyboardInterrupt:
         run.watch.say(f"{progress.epoch} epochs are kept in {run.folder.path}: the same command with --resume goes on")
         raise
     return progress
 
 
-def _epoch(run: _Run, stage: Stage, optimizer: torch.optim.Optimizer, progress: Progress) -> Progress:
+def _is_over(stage: Stage, progress: Progress) -> bool:
+    ended = stage.epochs is not None and progress.stage_epoch >= stage.epochs
+    return ended or (stage.patience is not None and progress.stale >= stage.patience)
+
+
+def _epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress) -> Progress:
     """One epoch, validated and written down: best, metrics, last, so that a kill between them loses nothing."""
     start = time.perf_counter()
-    number = progress.epoch + 1
     before = {name: weight.detach().clone() for name, weight in latent_weights(run.model).items()}
-    loss, accuracy, rate = _train(run, stage, optimizer, progress)
+    trained = train_epoch(run, stage, optimizers, progress)
     evaluation = evaluate(run.model, *run.validation, run.spec)
     flips = {name: flip_ratio(before[name], weight) for name, weight in latent_weights(run.model).items()}
     weights = sum(weight.numel() for weight in before.values())
-    seconds = time.perf_counter() - start
     done = Epoch(
-        epoch=number,
+        epoch=progress.epoch + 1,
         stage=progress.stage,
-        loss=loss,
-        accuracy=accuracy,
+        loss=trained.loss,
+        accuracy=trained.accuracy,
         validation_accuracy=evaluation.accuracy,
         flip_ratio=sum(flips[name] * weight.numel() for name, weight in before.items()) / max(1, weights),
         flip_ratios=flips,
         positive_shares=evaluation.positive_shares,
-        learning_rate=rate,
-        seconds=seconds,
+        learning_rate=trained.learning_rate,
+        seconds=time.perf_counter() - start,
     )
-    progress = _after(progress, evaluation, seconds)
-    if progress.best_epoch == number:
+    progress = _after(progress, done)
+    if progress.best_epoch == done.epoch:
         checkpoint.write(run.folder.best, run.model, progress)
     append_epoch(run.folder.metrics, done)
-    checkpoint.write(run.folder.last, run.model, progress, optimizer)
+    checkpoint.write(run.folder.last, run.model, progress, [optimizer for optimizer, _ in optimizers])
     run.watch.epoch(done)
     return progress
 
 
-def _train(run: _Run, stage: Stage, optimizer: torch.optim.Optimizer, progress: Progress) -> tuple[float, float, float]:
-    """All batches of one epoch: mean loss, accuracy, and the last learning rate."""
-    images, labels = run.train
-    size = run.training.batch_size
-    number = progress.epoch + 1
-    generator = torch.Generator().manual_seed(_epoch_seed(run.training.seed, number))
-    torch.manual_seed(_epoch_seed(run.training.seed, number))  # for what a module draws, such as dropout
-    order = torch.randperm(len(images), generator=generator).to(images.device)
-    _train_mode(run.model, stage.batch_norm_momentum)
-    total, right, rate = 0.0, torch.zeros((), dtype=torch.int64, device=images.device), 0.0
-    for step in range(run.batches):
-        index = order[step * size : (step + 1) * size]
-        rate = learning_rate(
-            stage.optimizer, stage.schedule, progress.stage_epoch * run.batches + step, stage.epochs * run.batches
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        pixels = augmented(images, index, run.training.augment, generator)
-        with autocast(run.training.precision, pixels.device):
-            logits = run.model(normalised(pixels, run.spec)).float()
-        if logits.shape != (size, len(run.spec.classes)):
-            raise UsageError(f"the model yields {list(logits.shape)} for [{size}, {len(run.spec.classes)}] logits")
-        loss = loss_of(run.training.loss, logits, labels[index])
-        value = loss.item()
-        if not np.isfinite(value):
-            kept = f"epoch {progress.best_epoch} is kept as best" if progress.best_epoch else "no epoch was finished"
-            raise CheckFailed(
-                f"the loss is {value} in epoch {number}, step {step + 1}: lower optimizer.lr (now {rate:.2e}); "
-                f"{kept} in {run.folder.path}"
-            )
-        optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += value
-        right += torch.count_nonzero(logits.detach().argmax(1) == labels[index])
-        run.watch.batch()
-    return total / run.batches, int(right) / (run.batches * size), rate
-
-
-def _after(progress: Progress, evaluation: Evaluation, seconds: float) -> Progress:
-    best = evaluation.accuracy > progress.best_validation_accuracy
+def _after(progress: Progress, done: Epoch) -> Progress:
+    accuracy = done.validation_accuracy
+    best = accuracy > progress.best_validation_accuracy
+    improved = accuracy > progress.stage_best
     return replace(
         progress,
-        epoch=progress.epoch + 1,
+        epoch=done.epoch,
         stage_epoch=progress.stage_epoch + 1,
-        best_epoch=progress.epoch + 1 if best else progress.best_epoch,
-        best_validation_accuracy=evaluation.accuracy if best else progress.best_validation_accuracy,
-        seconds=progress.seconds + seconds,
+        stage_best=accuracy if improved else progress.stage_best,
+        stale=0 if improved else progress.stale + 1,
+        best_epoch=done.epoch if best else progress.best_epoch,
+        best_validation_accuracy=accuracy if best else progress.best_validation_accuracy,
+        seconds=progress.seconds + done.seconds,
     )
 
 
-def _train_mode(model: nn.Module, norm_momentum: float) -> None:
-    model.train()
-    for module in model.modules():
-        if isinstance(module, _BatchNorm):
-            module.momentum = norm_momentum
-            module.train(norm_momentum > 0)
-
-
-def _epoch_seed(seed: int, epoch: int) -> int:
-    """Independent numbers for every pair; the state of no generator needs to be kept."""
-    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
+def _teacher(training: Training, spec: InputSpec, device: torch.device) -> nn.Module | None:
+    if training.distillation is None:
+        return None
+    found = load_run(training.distillation.teacher)
+    if found.input_spec != spec:
+        raise UsageError(f"distillation.teacher {training.distillation.teacher} was trained on other images or classes")
+    return found.model.to(device)
 
 
 def _on(device: torch.device, part: Labelled) -> tuple[Tensor, Tensor]:

@@ -51,7 +51,7 @@ class RunFolder:
         """What came out; it is there when the run is finished."""
         return self.path / "summary.json"
 
-    def start(self, training: Training, spec: InputSpec) -> None:
+    def claim(self) -> None:
         """Make the folder for a new run.
 
         Raises:
@@ -66,6 +66,9 @@ class RunFolder:
             raise UsageError(f"{self.path} holds a run already: --resume goes on with it; else give another --out")
         if occupied:
             raise UsageError(f"{self.path} is not empty: give another --out")
+
+    def describe(self, training: Training, spec: InputSpec) -> None:
+        """Write down what the run is."""
         write_atomically(self.input, (json.dumps(spec.to_json(), indent=2) + "\n").encode())
         write_atomically(self.recipe, dump(training).encode())
 

@@ -29,3 +29,18 @@ def loss_of(kind: Literal["squared_hinge", "cross_entropy"], logits: Tensor, lab
             return squared_hinge(logits, labels)
         case "cross_entropy":
             return functional.cross_entropy(logits, labels)
+
+
+def distilled(loss: Tensor, logits: Tensor, teacher: Tensor, weight: float, temperature: float) -> Tensor:
+    """(1 - w) loss + w T² KL(softmax(teacher / T) || softmax(logits / T)), the mean over images.
+
+    Hinton, Vinyals, Dean 2015, Distilling the Knowledge in a Neural Network, section 2.
+
+    Args:
+        loss: the loss by the labels.
+        logits, teacher: float [N, classes].
+    """
+    softened = functional.log_softmax(logits / temperature, 1)
+    wanted = functional.log_softmax(teacher / temperature, 1)
+    divergence = functional.kl_div(softened, wanted, reduction="batchmean", log_target=True)
+    return (1 - weight) * loss + weight * temperature**2 * divergence

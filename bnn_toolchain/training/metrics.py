@@ -51,9 +51,17 @@ class Summary:
 
 
 def append_epoch(path: Path, epoch: Epoch) -> None:
-    """One line more in metrics.jsonl."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(epoch)) + "\n")
+    """One line more in metrics.jsonl.
+
+    Raises:
+        OSError: it cannot be written; its ``filename`` is ``path``.
+    """
+    try:
+        with path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(asdict(epoch)) + "\n")
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def read_epochs(path: Path) -> list[Epoch]:

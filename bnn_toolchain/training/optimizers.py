@@ -1,36 +1,160 @@
-"""An optimizer for a stage, and the learning rate over its steps."""
+"""The optimizers of a stage: those of torch.optim by their names in lower case, and Bop."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
 import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Discriminator,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    Tag,
+    model_validator,
+)
 from torch import nn
 
 from bnn_toolchain.layers import clip_latents_after_step, latent_weights
-from bnn_toolchain.training.config import Optimizer, Schedule, Stage
+from bnn_toolchain.training.bop import BopOptimizer
+
+if TYPE_CHECKING:
+    from bnn_toolchain.training.config import Stage
+
+BETAS = ("adam", "adamw", "adamax", "nadam", "radam")
+"""Adam's family: ``momentum`` is beta1 and ``beta2`` beta2."""
+FUSED = ("adam", "adamw", "sgd", "adagrad")
 
 
-def make_optimizer(model: nn.Module, stage: Stage) -> torch.optim.Optimizer:
-    """A new optimizer with two parameter groups: latent weights, which the latent clip may keep in, and real ones."""
+Name: TypeAlias = Literal[
+    "adam",
+    "adamw",
+    "adamax",
+    "nadam",
+    "radam",
+    "rmsprop",
+    "adadelta",
+    "sgd",
+    "adagrad",
+    "asgd",
+    "adafactor",
+    "rprop",
+]
+
+
+class Optimizer(BaseModel):
+    """An optimizer of torch.optim. (Left out: LBFGS, SparseAdam and Muon, which do not fit these networks' parameters.)
+
+    ``beta2`` is the decay of the second moment, the mean of squared gradients that adaptive methods divide by: the
+    lower, the faster old gradients are forgotten. Adam's family calls it beta2, RMSprop alpha, Adadelta rho; it is 0.99
+    unless given. Adagrad never forgets, and the others have none. ``momentum`` is the decay of the first moment: beta1
+    of Adam's family, 0.9 unless given, and the momentum of SGD and RMSprop, 0 unless given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Name = "adam"
+    lr: PositiveFloat
+    beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
+    momentum: Annotated[float, Field(ge=0, lt=1)] | None = None
+    weight_decay: NonNegativeFloat = 0.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict):
+            return raw
+        name = raw.get("name", "adam")
+        second = 0.99 if name in (*BETAS, "rmsprop", "adadelta") else None
+        first = 0.9 if name in BETAS else 0.0 if name in ("sgd", "rmsprop") else None
+        given = {key: value for key, value in raw.items() if value is not None}
+        return {"beta2": second, "momentum": first} | given
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Optimizer:
+        if self.beta2 is not None and self.name not in (*BETAS, "rmsprop", "adadelta"):
+            raise ValueError(f"{self.name} has no decay of a second moment: leave beta2 out")
+        if self.momentum is not None and self.name not in (*BETAS, "rmsprop", "sgd"):
+            raise ValueError(f"{self.name} has no decay of a first moment: leave momentum out")
+        if self.weight_decay and self.name == "rprop":
+            raise ValueError("rprop has no weight decay: leave weight_decay out")
+        return self
+
+
+class Bop(BaseModel):
+    """Bop for the binary weights; ``lr`` is its adaptivity rate: :class:`bnn_toolchain.training.bop.BopOptimizer`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    name: Literal["bop"]
+    lr: Annotated[float, Field(gt=0, le=1)]
+    threshold: PositiveFloat = 1e-8
+
+
+def _kind(raw: Any) -> str:
+    name = raw.get("name") if isinstance(raw, dict) else getattr(raw, "name", None)
+    return "bop" if name == "bop" else "torch.optim"
+
+
+AnyOptimizer: TypeAlias = Annotated[
+    Annotated[Optimizer, Tag("torch.optim")] | Annotated[Bop, Tag("bop")], Discriminator(_kind)
+]
+
+
+def make_optimizers(model: nn.Module, stage: Stage) -> list[tuple[torch.optim.Optimizer, float]]:
+    """New optimizers for a stage, each with its learning rate; a parameter belongs to exactly one of them.
+
+    Latent weights are a group of their own, which the latent clip keeps in if the stage says so.
+    """
     latent = latent_weights(model)
-    real = [parameter for name, parameter in model.named_parameters() if name not in latent]
-    groups: list[dict[str, Any]] = [
-        {"params": list(latent.values()), "latent_clip": stage.latent_clip},
-        {"params": real},
-    ]
-    optimizer = _adam([group for group in groups if group["params"]], stage.optimizer)
-    clip_latents_after_step(optimizer)
+    real: dict[str, Any] = {"params": [p for name, p in model.named_parameters() if name not in latent]}
+    binary: dict[str, Any] = {"params": list(latent.values()), "latent_clip": stage.latent_clip}
+    if stage.real_optimizer is None:
+        plan = [(stage.optimizer, [binary, real])]
+    else:
+        plan = [(stage.optimizer, [binary]), (stage.real_optimizer, [real])]
+    optimizers = []
+    for config, groups in plan:
+        filled = [group for group in groups if group["params"]]
+        if filled:
+            optimizer = _make(filled, config)
+            clip_latents_after_step(optimizer)
+            optimizers.append((optimizer, config.lr))
+    return optimizers
+
+
+def _make(groups: list[dict[str, Any]], config: Optimizer | Bop) -> torch.optim.Optimizer:
+    if isinstance(config, Bop):
+        return BopOptimizer(groups, config.lr, config.threshold)
+    own: dict[str, Any] = {} if config.name == "rprop" else {"weight_decay": config.weight_decay}
+    match config.name:
+        case "adam" | "adamw" | "adamax" | "nadam" | "radam":
+            own["betas"] = (config.momentum, config.beta2)
+        case "rmsprop":
+            own |= {"alpha": config.beta2, "momentum": config.momentum}
+        case "adadelta":
+            own["rho"] = config.beta2
+        case "sgd":
+            own["momentum"] = config.momentum
+        case _:
+            pass
+    if config.name in FUSED:
+        own["fused"] = True  # one pass over the parameters instead of five
+    kinds: dict[str, Any] = {
+        "adam": torch.optim.Adam,
+        "adamw": torch.optim.AdamW,
+        "adamax": torch.optim.Adamax,
+        "nadam": torch.optim.NAdam,
+        "radam": torch.optim.RAdam,
+        "rmsprop": torch.optim.RMSprop,
+        "adadelta": torch.optim.Adadelta,
+        "sgd": torch.optim.SGD,
+        "adagrad": torch.optim.Adagrad,
+        "asgd": torch.optim.ASGD,
+        "adafactor": torch.optim.Adafactor,
+        "rprop": torch.optim.Rprop,
+    }
+    optimizer: torch.optim.Optimizer = kinds[config.name](groups, lr=config.lr, **own)
     return optimizer
-
-
-def learning_rate(optimizer: Optimizer, schedule: Schedule, step: int, steps: int) -> float:
-    """The learning rate of ``step``, 0 to ``steps`` - 1 of the stage; exponential decay ends exactly at lr_final."""
-    if schedule.kind == "constant" or schedule.lr_final is None:
-        return optimizer.lr
-    part = step / max(1, steps - 1)
-    return float(optimizer.lr * (schedule.lr_final / optimizer.lr) ** part)
-
-
-def _adam(groups: list[dict[str, Any]], config: Optimizer) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=config.lr, betas=(0.9, config.beta2), fused=True)

@@ -77,15 +77,17 @@ def validate(raw: Raw, kind: type[Kind], name: str) -> Kind:
 
 def dump(training: Training) -> str:
     """The resolved configuration as YAML; :func:`validate` reads it back to an equal one."""
-    return yaml.safe_dump(training.model_dump(mode="json"), sort_keys=False, width=120)
+    return yaml.safe_dump(training.model_dump(mode="json"), sort_keys=False, width=120, explicit_end=True)
 
 
 def read_dump(text: str, name: str) -> Training:
     """A :class:`Recipe` from its dump, or a :class:`Training` from that of a run of the user's own module.
 
     Raises:
-        UsageError: it is neither.
+        UsageError: it is neither, or its end is missing.
     """
+    if not text.endswith("\n...\n"):
+        raise UsageError(f"{name} is cut off: its last line must be '...'")
     raw = _mapping(text, name)
     return validate(raw, Recipe if "model" in raw else Training, name)
 

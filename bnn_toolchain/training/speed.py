@@ -23,10 +23,10 @@ from bnn_toolchain.data.augment import Augment, augmented
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.models import MlpConfig, VggConfig, build
-from bnn_toolchain.training.config import Optimizer, Stage
+from bnn_toolchain.training.config import Stage
 from bnn_toolchain.training.evaluate import normalised
 from bnn_toolchain.training.losses import squared_hinge
-from bnn_toolchain.training.optimizers import make_optimizer
+from bnn_toolchain.training.optimizers import Optimizer, make_optimizers
 from bnn_toolchain.training.precision import autocast, resolve
 
 CPU = torch.device("cpu")
@@ -113,7 +113,7 @@ def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int) -
 
 
 def _our_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec, batch: int) -> Callable[[], None]:
-    optimizer = make_optimizer(model, Stage(epochs=1, optimizer=Optimizer(lr=1e-3)))
+    ((optimizer, _),) = make_optimizers(model, Stage(epochs=1, optimizer=Optimizer(lr=1e-3)))
     precision = resolve("auto", CPU)
     generator = torch.Generator().manual_seed(0)
 

@@ -17,7 +17,7 @@ class Watch:
     """Where a run reports to."""
 
     console: Console
-    epochs: int
+    epochs: int | None
     bar: Progress | None = None
 
     def batch(self) -> None:
@@ -27,8 +27,9 @@ class Watch:
 
     def epoch(self, done: Epoch) -> None:
         """An epoch is done."""
+        length = "" if self.epochs is None else f"/{self.epochs}"
         self.say(
-            f"epoch {done.epoch:>3}/{self.epochs}  loss {done.loss:.4f}  accuracy {done.accuracy:.2%}  "
+            f"epoch {done.epoch:>3}{length}  loss {done.loss:.4f}  accuracy {done.accuracy:.2%}  "
             f"validation {done.validation_accuracy:.2%}  flips {done.flip_ratio:.2%}  lr {done.learning_rate:.1e}  "
             f"{done.seconds:.1f} s"
         )
@@ -39,8 +40,8 @@ class Watch:
 
 
 @contextmanager
-def watching(epochs: int, batches: int, done: int) -> Iterator[Watch]:
-    """Shows a run of ``epochs`` epochs with ``batches`` batches each, the first ``done`` epochs of them behind it."""
+def watching(epochs: int | None, batches: int, done: int) -> Iterator[Watch]:
+    """Shows a run of ``epochs`` epochs, if that is known, with ``batches`` batches each; ``done`` are behind it."""
     console = Console(stderr=True)
     watch = Watch(console, epochs)
     if not console.is_terminal:
@@ -49,5 +50,5 @@ def watching(epochs: int, batches: int, done: int) -> Iterator[Watch]:
     columns = (TextColumn("training"), BarColumn(), MofNCompleteColumn(), TextColumn("batches"), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         watch.bar = bar
-        bar.add_task("training", total=epochs * batches, completed=done * batches)
+        bar.add_task("training", total=None if epochs is None else epochs * batches, completed=done * batches)
         yield watch

@@ -1,11 +1,8 @@
 import math
-from itertools import pairwise
 
 import torch
 
-from bnn_toolchain.training.config import Optimizer, Schedule
-from bnn_toolchain.training.losses import loss_of, squared_hinge
-from bnn_toolchain.training.optimizers import learning_rate
+from bnn_toolchain.training.losses import distilled, loss_of, squared_hinge
 
 
 def test_squared_hinge_by_hand():
@@ -21,11 +18,10 @@ def test_cross_entropy_by_hand():
     assert math.isclose(loss.item(), -math.log(0.75), rel_tol=1e-6)
 
 
-def test_rates_start_and_end_where_they_should():
-    adam, decay = Optimizer(lr=1e-2), Schedule(kind="exponential", lr_final=1e-4)
-    rates = [learning_rate(adam, decay, step, 101) for step in range(101)]
-    assert math.isclose(rates[0], 1e-2) and math.isclose(rates[50], 1e-3) and math.isclose(rates[100], 1e-4)
-    ratios = [after / before for before, after in pairwise(rates)]
-    assert max(ratios) - min(ratios) < 1e-12
-    assert learning_rate(adam, Schedule(), 7, 10) == 1e-2
-    assert learning_rate(adam, decay, 0, 1) == 1e-2
+def test_distillation_by_hand():
+    logits, teacher = torch.tensor([[0.0, 0.0]]), torch.tensor([[0.0, 2 * math.log(3.0)]])
+    # at temperature 2 the teacher says 1/4, 3/4 and the student 1/2, 1/2
+    divergence = 0.25 * math.log(0.5) + 0.75 * math.log(1.5)
+    loss = distilled(torch.tensor(10.0), logits, teacher, weight=0.25, temperature=2.0)
+    assert math.isclose(loss.item(), 0.75 * 10 + 0.25 * 4 * divergence, rel_tol=1e-6)
+    assert distilled(torch.tensor(1.0), teacher, teacher, weight=1.0, temperature=3.0).item() == 0

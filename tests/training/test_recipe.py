@@ -142,4 +142,10 @@ def test_files_that_are_no_recipes(tmp_path):
 def test_the_dump_is_complete(tmp_path):
     loaded = recipe(tmp_path)
     assert isinstance(read_dump(dump(loaded), "x"), Recipe)
-    assert yaml.safe_load(dump(loaded))["stages"][0]["optimizer"] == {"name": "adam", "lr": 0.01, "beta2": 0.99}
+    assert yaml.safe_load(dump(loaded))["stages"][0]["optimizer"] == {
+        "name": "adam",
+        "lr": 0.01,
+        "beta2": 0.99,
+        "momentum": 0.9,
+        "weight_decay": 0.0,
+    }

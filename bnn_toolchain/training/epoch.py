@@ -1,0 +1,128 @@
+"""One epoch of training steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.optim import Optimizer
+
+from bnn_toolchain.data.augment import augmented
+from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.training.checkpoint import Progress
+from bnn_toolchain.training.config import Stage, Training
+from bnn_toolchain.training.evaluate import normalised
+from bnn_toolchain.training.folder import RunFolder
+from bnn_toolchain.training.losses import distilled, loss_of
+from bnn_toolchain.training.precision import autocast
+from bnn_toolchain.training.schedule import factor
+from bnn_toolchain.training.watch import Watch
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What does not change during a run; images, uint8 [N, H, W, C], and labels lie on its device."""
+
+    model: nn.Module
+    teacher: nn.Module | None
+    training: Training
+    spec: InputSpec
+    folder: RunFolder
+    train: tuple[Tensor, Tensor]
+    validation: tuple[Tensor, Tensor]
+    watch: Watch
+
+    @property
+    def batches(self) -> int:
+        """Training steps of an epoch."""
+        return len(self.train[1]) // self.training.batch_size
+
+
+@dataclass(frozen=True)
+class Trained:
+    """Means over the batches of an epoch, and its last learning rate."""
+
+    loss: float
+    accuracy: float
+    learning_rate: float
+
+
+def train_epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress) -> Trained:
+    """All batches of the epoch that follows ``progress``.
+
+    Raises:
+        CheckFailed: the loss is not finite.
+        UsageError: the model does not yield one logit a class.
+    """
+    images, labels = run.train
+    size = run.training.batch_size
+    seed = _epoch_seed(run.training.seed, progress.epoch + 1)
+    generator = torch.Generator().manual_seed(seed)
+    torch.manual_seed(seed)  # for what a module draws, such as dropout or stochastic weights
+    order = torch.randperm(len(images), generator=generator).to(images.device)
+    _train_mode(run.model, stage.batch_norm_momentum)
+    total, right, rate = 0.0, torch.zeros((), dtype=torch.int64, device=images.device), 0.0
+    for step in range(run.batches):
+        rate = _set_rates(run, stage, optimizers, progress, step)
+        index = order[step * size : (step + 1) * size]
+        logits, loss = _forward(run, augmented(images, index, run.training.augment, generator), labels[index])
+        value = loss.item()
+        if not np.isfinite(value):
+            kept = f"epoch {progress.best_epoch} is kept as best" if progress.best_epoch else "no epoch was finished"
+            raise CheckFailed(
+                f"the loss is {value} in epoch {progress.epoch + 1}, step {step + 1}: lower optimizer.lr "
+                f"(now {rate:.2e}); {kept} in {run.folder.path}"
+            )
+        for optimizer, _ in optimizers:
+            optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        for optimizer, _ in optimizers:
+            optimizer.step()
+        total += value
+        right += torch.count_nonzero(logits.argmax(1) == labels[index])
+        run.watch.batch()
+    return Trained(total / run.batches, int(right) / (run.batches * size), rate)
+
+
+def _forward(run: Run, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Logits [N, classes], detached, and the loss."""
+    x = normalised(pixels, run.spec)
+    with autocast(run.training.precision, pixels.device):
+        logits = run.model(x).float()
+    if logits.shape != (len(labels), len(run.spec.classes)):
+        raise UsageError(f"the model yields {list(logits.shape)} for [{len(labels)}, {len(run.spec.classes)}] logits")
+    loss = loss_of(run.training.loss, logits, labels)
+    distillation = run.training.distillation
+    if distillation is not None and run.teacher is not None:
+        with torch.no_grad():
+            teacher = run.teacher(x)
+        loss = distilled(loss, logits, teacher, distillation.weight, distillation.temperature)
+    return logits.detach(), loss
+
+
+def _set_rates(
+    run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress, step: int
+) -> float:
+    done = progress.stage_epoch * run.batches + step
+    times = factor(stage.schedule, stage.optimizer.lr, done, (stage.epochs or 1) * run.batches, progress.stage_epoch)
+    for optimizer, lr in optimizers:
+        for group in optimizer.param_groups:
+            group["lr"] = lr * times
+    return stage.optimizer.lr * times
+
+
+def _train_mode(model: nn.Module, norm_momentum: float) -> None:
+    model.train()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.momentum = norm_momentum
+            module.train(norm_momentum > 0)
+
+
+def _epoch_seed(seed: int, epoch: int) -> int:
+    """Independent numbers for every pair; the state of no generator needs to be kept."""
+    return int(np.random.SeedSequence((seed, epoch)).generate_state(1, np.uint64)[0])
