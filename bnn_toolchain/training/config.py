@@ -49,7 +49,7 @@ class Stage(Config):
         if self.epochs is None and self.patience is None:
             raise ValueError("a stage that never ends: give epochs, patience or both")
         if self.epochs is None and self.schedule.kind in ("exponential", "cosine"):
-            raise ValueError(f"an {self.schedule.kind} schedule needs to know how long the stage is: give epochs")
+            raise ValueError(f"the schedule {self.schedule.kind} needs to know how long the stage is: give epochs")
         if isinstance(self.optimizer, Bop):
             if self.latent_clip:
                 raise ValueError("bop has no latent weights to clip: set latent_clip to false")
