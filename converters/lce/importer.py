@@ -61,7 +61,10 @@ from bnn_toolchain.errors import FileFormatError, Unsupported
 WORD = 32
 SHARING = 4  # bytes of constants that operators may read for each byte of the file
 ROOM = 1 << 20
-SIDE = 1 << 16  # of a window, a stride or a dilation
+SIDE = 1 << 16  # of an image, a window, a stride or a dilation
+CHANNELS = 1 << 12  # of the input
+ELEMENTS = 1 << 26  # of a value
+CLASSES = 1 << 20
 NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)  # fused activations, in TensorFlow Lite and in LCE
 
 
@@ -117,6 +120,8 @@ class _Importer:
             )
         self.batch(tensor)
         height, width, channels = tensor.shape[1:]
+        if max(height, width) > SIDE or channels > CHANNELS:
+            raise FileFormatError(f"the input '{tensor.name}' is {list(tensor.shape)}: no image is so large")
         scale, offset = np.ones(channels, np.float32), np.zeros(channels, np.float32)
         if tensor.type == "UINT8" and tensor.quantization:
             scale *= np.float32(tensor.quantization.scale)
@@ -135,6 +140,8 @@ class _Importer:
         nodes = _live(self.nodes, name)
         if nodes[-1].name != name:
             nodes = [*(n for n in nodes if n.name != name), next(n for n in nodes if n.name == name)]
+        if self.values[name].shape[0] > CLASSES:
+            raise FileFormatError(f"the output has {self.values[name].shape[0]} features: the file is damaged")
         classes = tuple(str(i) for i in range(self.values[name].shape[0]))
         graph = Graph(replace(self.spec, classes=classes), tuple(nodes))
         return graph, {value: index for index, value in self.at.items() if value == self.names[index]}
@@ -431,6 +438,10 @@ class _Importer:
             self.values[name] = infer(name, op, tuple(self.values[n] for n in names))
         except Unsupported as error:
             raise Unsupported(f"{self.where}: {error}") from error
+        if prod(self.values[name].shape) > ELEMENTS:
+            raise FileFormatError(
+                f"{self.where}: a value of {prod(self.values[name].shape)} elements: the file is damaged"
+            )
         self.nodes.append(Node(name, op, names))
         return name
 
@@ -460,15 +471,19 @@ class _Importer:
         if data is None or data.dtype != dtype or rank not in (None, data.ndim) or not data.size:
             found = "nothing" if index < 0 else f"{self.tensors[index].type} {list(self.tensors[index].shape)}"
             raise Unsupported(f"{self.where}: its input {place} is {found}, not a constant {np.dtype(dtype).name}")
-        self.budget -= data.nbytes
+        self.charge(data.nbytes)
+        return data
+
+    def charge(self, size: int) -> None:
+        self.budget -= size
         if self.budget < 0:
             raise FileFormatError(f"{self.where}: the operators share constants beyond reason: the file is damaged")
-        return data
 
     def per_channel(self, operator: Operator, place: int, channels: int) -> NDArray[np.float32]:
         data = self.constant(operator, place, np.float32, None)
         if data.size not in (1, channels) or data.shape[-1:] not in ((), (data.size,)):
             raise Unsupported(f"{self.where}: a constant {list(data.shape)} for {channels} channels")
+        self.charge(4 * channels)
         return np.broadcast_to(data.reshape(-1), (channels,)).astype(np.float32)
 
     def bias(self, operator: Operator, outputs: int) -> NDArray[np.float32] | None:

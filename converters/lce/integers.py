@@ -38,6 +38,7 @@ from bnn_toolchain.converters.reference import run_op
 Reals = NDArray[np.float32]
 ELEMENTWISE = (Affine, Relu, Hardtanh, Clamp, PRelu)
 LARGEST = 1 << 23  # values tried at a time: all accumulators of all channels
+PLACES = 49  # kinds of places in an image that differ in what lies outside: those of a window of 7x7
 IMAGE = ":image"  # the suffix of bits whose flattening the file holds
 
 
@@ -99,7 +100,8 @@ def _takes(chain: Chain) -> bool:
     before = all(isinstance(op, (OutputTransform, BorderCorrection, *ELEMENTWISE)) for op in chain.before)
     after = all(isinstance(op, ELEMENTWISE) for op in chain.after)
     bends = any(isinstance(op, PRelu) and np.any(op.slope < 0) for op in chain.after)
-    return before and after and not (chain.pooled and bends)
+    window = 1 if chain.correction is None else max(chain.correction.sums.shape[1:])
+    return before and after and not (chain.pooled and bends) and window**2 <= PLACES
 
 
 def _fused(layer: BinaryConv2d | BinaryDense, pool: Op | None, threshold: Threshold) -> Op:
@@ -125,7 +127,10 @@ def _switch(layer: BinaryConv2d | BinaryDense, chain: Chain) -> tuple[BinaryConv
     bits = chain.bits(negated, nowhere)  # where nothing is corrected
     if chain.correction:
         known = np.zeros_like(bits)
-        for change in _changes(chain.correction):
+        changes = places(chain.correction)
+        if len(changes) > PLACES:
+            return None
+        for change in changes:
             # There LCE's own accumulator, padded with +1, is this one less the change.
             possible = np.abs(negated - change) <= taps
             there = chain.bits(negated, change)
@@ -176,9 +181,13 @@ class Chain:
         return values >= 0
 
 
-def _changes(op: BorderCorrection) -> Reals:
-    """What zero padding changes, for every kind of place in the image once: (places, C)."""
-    changes = border(op.sums, op.size, op.strides, op.dilations, op.pads)
+def places(op: BorderCorrection) -> Reals:
+    """What zero padding changes, for every kind of place in the image: (places, C)."""
+    # Beyond twice the window an image only repeats its inner places.
+    spans = [(k - 1) * d + 1 for k, d in zip(op.sums.shape[1:], op.dilations, strict=True)]
+    inner = [2 * (span + stride) for span, stride in zip(spans, op.strides, strict=True)]
+    height, width = (min(side, i + (side - i) % s) for side, i, s in zip(op.size, inner, op.strides, strict=True))
+    changes = border(op.sums, (height, width), op.strides, op.dilations, op.pads)
     distinct: Reals = np.unique(changes.reshape(-1, changes.shape[-1]), axis=0)
     return distinct
 

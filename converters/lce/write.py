@@ -51,12 +51,13 @@ from bnn_toolchain.converters.ops import (
 from bnn_toolchain.errors import Unsupported
 
 WORD = 32
+BORDERS = 1 << 26  # bytes of constants that correct zero padding, in one file
 LOWEST = np.finfo(np.float32).min
 
 
 @dataclass(frozen=True)
 class Construction:
-    """A node that LCE has no operator for, and what stands for it in the file: exact, but not free."""
+    """What stands in the file for a node that LCE has no operator for: exact, but not always free."""
 
     node: str
     how: str
@@ -84,6 +85,7 @@ class Writer:
         self.operators: list[Operator] = []
         self.constructions: list[Construction] = []
         self.at: dict[str, int] = {}  # where each value of the graph is
+        self.borders = 0  # bytes of constants that correct zero padding
         starts = [node.op for node in graph.nodes if isinstance(node.op, PixelInput | PixelNormalize)]
         zeros = {op.offset if isinstance(op, PixelInput) else 0 for op in starts}
         if len(zeros) != 1:
@@ -179,6 +181,7 @@ class Writer:
             at = self.float_bits_conv(name, acc.name, at, x, conv, sign, offset)
         else:
             weight = np.where(sign[:, None, None, None] < 0, flipped(conv), conv.weight)
+            self.note_negated(name, sign < 0)
             at = self.unpacked_conv(name, acc.name, at, x, conv, weight, offset if fold else None)
         if pool:
             at = self.max_pool(name, f"{name}/pool", at, acc, pool)
@@ -196,6 +199,7 @@ class Writer:
         if pool is None:
             negated = (threshold.flip & (threshold.tau != ALWAYS))[:, None, None, None]
             weight = np.where(negated, flipped(conv), conv.weight)
+            self.note_negated(name, negated)
             limit, _ = limits(threshold, taps)
             return self.bconv(name, name, at, x, conv, weight, acc, limit=limit)
         limit, _ = limits(Threshold(threshold.tau, np.zeros_like(threshold.flip)), taps)
@@ -229,6 +233,11 @@ class Writer:
         same = padding_of(conv.pads, x.shape, kernel, conv.strides, conv.dilations) == SAME
         if same and fits and conv.group == 1 and conv.in_channels % 2 == 0:
             return self.bconv(name, result, at, x, conv, conv.weight, acc, sign=sign, offset=offset, zero=True)
+        self.borders += 4 * prod(acc.shape)
+        if self.borders > BORDERS:
+            raise Unsupported(
+                f"{name}: zero padding would take constants of {self.borders} bytes, more than {BORDERS}: pad with 1"
+            )
         sums = unpack_bits(conv.weight, conv.in_channels).sum(-1, dtype=np.int64)
         change = border(sums, (x.shape[1], x.shape[2]), conv.strides, conv.dilations, conv.pads) * sign
         self.note(
@@ -391,6 +400,10 @@ class Writer:
     def constant(self, name: str, array: NDArray[np.generic]) -> int:
         self.tensors.append(Tensor(name, "INT32" if array.dtype == np.int32 else "FLOAT32", array.shape, array))
         return len(self.tensors) - 1
+
+    def note_negated(self, node: str, negated: NDArray[np.bool_]) -> None:
+        if negated.any():
+            self.note(node, f"{int(negated.sum())} channels with a negative scale have negated weights")
 
     def note(self, node: str, how: str) -> None:
         self.constructions.append(Construction(node, how))

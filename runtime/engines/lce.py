@@ -9,10 +9,11 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +34,7 @@ KERNELS: dict[Kernel, dict[str, bool]] = {
 }
 """LCE's three implementations of its binary convolution."""
 
-WORDS = 40  # of what the interpreter printed, in messages
+WORDS, LAST = 40, 4096  # words and bytes of what the interpreter printed last, in messages
 WORKER = Path(__file__).with_name("lce_worker.py")
 
 
@@ -111,7 +112,8 @@ class Worker:
             CheckFailed: it refuses the model, or crashes.
         """
         if self._process is None:
-            self._process = _start()
+            self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would block the worker
+            self._process = _start(self._said)
             self._ask({"model": len(self._model), **self._flags}, self._model)
         raw = np.ascontiguousarray(inputs)
         return self._ask({"run": raw.nbytes, "shape": raw.shape, "dtype": raw.dtype.str}, raw.tobytes())
@@ -149,17 +151,19 @@ class Worker:
         """Wait for the process to end: the signal that it died of unless we sent it, and what it printed last."""
         process, self._process = self._process, None
         assert process
-        _, said = process.communicate()
+        process.communicate()
+        self._said.seek(max(0, self._said.seek(0, 2) - LAST))
+        said = self._said.read()
         died = process.returncode not in (0, -signal.SIGKILL)
         how = [signal.Signals(-process.returncode).name if process.returncode < 0 else "it ended"] if died else []
         return " ".join([*how, *said.decode(errors="replace").split()[-WORDS:]])
 
 
-def _start() -> subprocess.Popen[bytes]:
+def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
     environment = lce_environment.find()
     command = [lce_environment.interpreter(), "-I", "-S", str(WORKER), str(environment)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said)
 
 
 def _array(process: subprocess.Popen[bytes], dtype: str, shape: Sequence[int]) -> NDArray[Any]:

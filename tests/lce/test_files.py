@@ -1,6 +1,8 @@
 """Files that bnnt wrote: nothing is lost, nothing unexpected is read, and what LCE lacks is named."""
 
+import ast
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,7 +160,20 @@ def test_constructions_are_named():
         Node("bits", Flatten(), ("zero",)),
         *graph.nodes[-3:],
     )
-    found = {c.node: c.how for c in lce.constructions(graph.replace(nodes))}
+    found: dict[str, str] = {}
+    for construction in lce.constructions(graph.replace(nodes)):
+        found[construction.node] = found.get(construction.node, "") + construction.how
     assert "a constant of 4608 bytes" in found["zero"]
     assert "16 channels do not fill words" in found["bits"]
     assert "unpacked in each run" in found["first"]
+
+
+def test_nothing_imports_tensorflow():
+    root = Path(__file__).parents[2]
+    modules = [path for name in ("bnn_toolchain", "converters", "runtime") for path in (root / name).rglob("*.py")]
+    assert len(modules) > 50
+    for path in modules:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+            names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            assert not [name for name in names if name.split(".")[0] == "tensorflow"], path

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters import lce, onnx
-from bnn_toolchain.converters.float_ops import BorderCorrection, OutputTransform
+from bnn_toolchain.converters.float_ops import BorderCorrection, OutputTransform, border
 from bnn_toolchain.converters.lce.container import decode
+from bnn_toolchain.converters.lce.geometry import same_pads
 from bnn_toolchain.converters.lce.importer import import_graph
-from bnn_toolchain.converters.lce.integers import IMAGE, integers
+from bnn_toolchain.converters.lce.integers import IMAGE, integers, places
 from bnn_toolchain.converters.ops import Gemm
 from bnn_toolchain.converters.reference import run_hidden
 
@@ -66,3 +67,15 @@ def test_a_network_of_lces_converter_becomes_one_for_every_engine():
     last = max(i for i, node in enumerate(nodes) if isinstance(node.op, Gemm))
     headless = graph.replace(nodes[: last + 1])
     assert onnx.from_bytes(onnx.to_bytes(headless)).hidden_bits() == graph.hidden_bits()
+
+
+def test_the_places_of_a_large_image_are_those_of_a_small_one():
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        kernel, strides, dilations = (tuple(int(v) for v in rng.integers(1, high, 2)) for high in (6, 4, 3))
+        size = tuple(int(v) for v in rng.integers(5, 60, 2))
+        pads = same_pads((1, *size), kernel, strides, dilations)
+        sums = rng.integers(-9, 10, (3, *kernel)).astype(np.int32)
+        op = BorderCorrection(sums, np.ones(3, np.float32), size, strides, dilations, pads)
+        whole = border(sums, size, strides, dilations, pads).reshape(-1, 3)
+        np.testing.assert_array_equal(places(op), np.unique(whole, axis=0))

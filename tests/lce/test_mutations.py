@@ -10,7 +10,15 @@ import pytest
 
 from bnn_toolchain.converters import lce
 from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import Affine, BinaryConv2d, BinaryConv2dThreshold, BinaryDense, Flatten, PixelInput
+from bnn_toolchain.converters.ops import (
+    Affine,
+    BinaryConv2d,
+    BinaryConv2dThreshold,
+    BinaryDense,
+    Flatten,
+    PixelInput,
+    ToReal,
+)
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import BnntError, FileFormatError
 
@@ -151,3 +159,78 @@ def test_millions_of_tensors_that_are_not_there():
         data[place : place + 4] = struct.pack("<I", 50_000_000)
         with pytest.raises(BnntError):
             lce.from_bytes(bytes(data))
+
+
+def foreign(shape, *steps):
+    """A file that declares images of ``shape``; each step adds operators to it."""
+    file = File(1, *shape)
+    x = 0
+    for step in steps:
+        x = step(file, x)
+    return file.data()
+
+
+def scaled(file, x):
+    """One number for all channels: four bytes in the file."""
+    return file.op("MUL", [x, file.constant(np.ones(1, np.float32))], *file.shape(x))
+
+
+def flattened(file, x):
+    features = int(np.prod(file.shape(x)))
+    return file.op("RESHAPE", [x, file.constant(np.array([1, -1], np.int32))], 1, features)
+
+
+def zero_padded(file, x):
+    weight = file.constant(np.zeros((2, 5, 5, 1), np.int32))
+    ones = file.constant(np.ones(2, np.float32))
+    options = dict.fromkeys(("dilation_height_factor", "dilation_width_factor", "stride_height", "stride_width"), 1)
+    options |= {"channels_in": file.shape(x)[3], "padding": 0, "pad_values": 0, "fused_activation_function": 0}
+    shape = (*file.shape(x)[:3], 2)
+    y = file.op("LceBconv2d", [file.quantize(x), weight, ones, ones, -1], *shape, **options)
+    return file.op("LceDequantize", [file.quantize(y)], *shape)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        foreign((1, 1, 1 << 30)),
+        foreign((1 << 30, 1, 1), scaled),
+        foreign((1, 1, 4096), *[scaled] * 400),
+        foreign((4000, 4000, 3), flattened, scaled, scaled),
+        foreign((1 << 13, 1 << 13, 1), zero_padded),
+        foreign((1 << 13, 1 << 12, 1), *[zero_padded] * 9),
+    ],
+)
+def test_sizes_that_a_file_only_declares_cost_nothing(data):
+    assert len(data) < 100_000
+    tracemalloc.start()
+    start = time.process_time()
+    with contextlib.suppress(BnntError):
+        lce.from_bytes(data)
+    largest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest < 16 << 20
+    assert time.process_time() - start < 10
+
+
+def test_a_description_that_declares_a_large_image_costs_nothing():
+    rng = np.random.default_rng(0)
+    nodes = [
+        Node("input", PixelInput(3), ("pixels",)),
+        Node(
+            "first", BinaryConv2dThreshold(BinaryConv2d(weights(rng, 3, 1, 1, 1), 1), threshold(rng, 3, 4)), ("input",)
+        ),
+        Node("zero", BinaryConv2d(weights(rng, 2, 3, 3, 3), 3, pads=(1, 1, 1, 1)), ("first",)),
+        Node("flat", Flatten(), ("zero",)),
+    ]
+    side = 20_000
+    graph = Graph(
+        InputSpec(side, side, 1, (1.0,), (3.0,), ("a",)),
+        (*nodes, Node("out", ToReal(), ("flat",))),
+    )
+    tracemalloc.start()
+    with pytest.raises(BnntError, match="zero padding would take constants"):
+        lce.to_bytes(graph)
+    largest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert largest < 16 << 20
