@@ -18,14 +18,15 @@ from bnn_toolchain.runtime.bundle import open_contender
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.devices.qemu import find_qemu
 from bnn_toolchain.runtime.engines import onnxruntime
-from bnn_toolchain.runtime.engines.engine import ENGINES, EngineName
+from bnn_toolchain.runtime.engines.engine import EngineName
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.recipe import load_recipe
 from bnn_toolchain.training.run import load_run, train
-from bnn_toolchain.workflow import Announce, export_run, target_from
+from bnn_toolchain.workflow import Announce, export_model, target_from
 
 RECIPE = "digits"
+COMPARED: tuple[EngineName, ...] = ("native", "onnxruntime", "torch", "reference")
 ARM_CPU = "cortex-a72"  # of a Raspberry Pi 4
 FLOAT_EPOCHS = 10  # the float network has converged by then
 
@@ -72,17 +73,17 @@ def run_demo(out: Path, announce: Announce) -> Demo:
     )
     _train(in_float, out / "float")
     targets = [target_from("host", None), target_from("arm64", ARM_CPU)]
-    bundle = export_run(out / "run", out / "bundle", targets, announce)
+    bundle = export_model(out / "run", out / "bundle", targets, False, announce)
     test = load_splits(recipe.data).test
     announce(f"comparing every engine with the reference on {len(test)} images, bit by bit")
-    places: list[tuple[EngineName, Device]] = [(engine, Local()) for engine in ENGINES]
+    places: list[tuple[EngineName, Device]] = [(engine, Local()) for engine in COMPARED]
     not_run = ""
     try:
         places.append(("native", find_qemu(ARM_CPU)))
     except Unavailable as error:
         not_run = f"native on qemu:{ARM_CPU} was not run: {error}"
     contenders = [open_contender(bundle, engine, device) for engine, device in places]
-    report = validation.validate(bundle.model, contenders, test.images, test.labels, hidden_images=len(test))
+    report = validation.validate(bundle.graph, contenders, test.images, test.labels, hidden_images=len(test))
     report.check()
     announce("measuring one image at a time on one thread")
     timings = benchmark(bundle.model, trained=out / "run").timings

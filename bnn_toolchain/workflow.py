@@ -6,22 +6,36 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bnn_toolchain.converters import require_lce
 from bnn_toolchain.errors import UsageError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from bnn_toolchain.converters.graph import Graph
+    from bnn_toolchain.converters.report import Report
     from bnn_toolchain.data.splits import Labelled
     from bnn_toolchain.runtime.benchmark import Benchmark
     from bnn_toolchain.runtime.build import Target
     from bnn_toolchain.runtime.bundle import Bundle
-    from bnn_toolchain.runtime.validate import Report
+    from bnn_toolchain.runtime.devices.device import Device
+    from bnn_toolchain.runtime.engines.engine import EngineName, Session
+    from bnn_toolchain.runtime.validate import Contender
+    from bnn_toolchain.runtime.validate import Report as ValidationReport
 
 Announce = Callable[[str], None]
 """Told in one line what takes its time."""
 
+Progress = Callable[[int, int], None]
+"""Told how many images are done, of how many."""
+
+FORMATS = frozenset({"onnx", "lce", "native"})
+RANDOM_IMAGES = 100  # for models that come without images
+
 
 def open_model(path: Path) -> Graph:
-    """The lowered graph of ``path``: a training run, a bundle or an .onnx file.
+    """The lowered graph of ``path``: a training run, a bundle, an .onnx or a .tflite file.
 
     Raises:
         UsageError: nothing is there, or it is none of these.
@@ -29,7 +43,7 @@ def open_model(path: Path) -> Graph:
         Unsupported: it holds an operator that the graph has no place for.
     """
     if not path.exists():
-        raise UsageError(f"{path} does not exist: give a run folder, a bundle or an .onnx file")
+        raise UsageError(f"{path} does not exist: give a run folder, a bundle, an .onnx or a .tflite file")
     if (path / "manifest.json").is_file():
         from bnn_toolchain.runtime.bundle import open_bundle
 
@@ -44,7 +58,27 @@ def open_model(path: Path) -> Graph:
         from bnn_toolchain.converters import onnx
 
         return onnx.load(path)
-    raise UsageError(f"{path} is not a model: give a run folder (of bnnt train), a bundle (of bnnt export) or an .onnx")
+    if path.suffix == ".tflite":
+        require_lce()
+        from bnn_toolchain.converters import lce
+
+        return lce.load(path)
+    raise UsageError(
+        f"{path} is not a model: give a run folder (of bnnt train), a bundle (of bnnt export), an .onnx or a .tflite"
+    )
+
+
+def inspect_model(path: Path) -> Report:
+    """What the model ``path`` costs; see :mod:`bnn_toolchain.converters.report`.
+
+    Raises:
+        As :func:`open_model`.
+    """
+    from bnn_toolchain.converters import onnx
+    from bnn_toolchain.converters.report import report
+
+    graph = open_model(path)
+    return report(graph, path.stat().st_size if path.is_file() else len(onnx.to_bytes(graph)))
 
 
 def target_from(name: str, cpu: str | None) -> Target:
@@ -69,56 +103,117 @@ def target_from(name: str, cpu: str | None) -> Target:
             raise UsageError(f"no target is called '{name}': choose from host, arm64, x86_64")
 
 
-def export_run(run: Path, out: Path, targets: Sequence[Target], announce: Announce) -> Bundle:
-    """Export the best checkpoint of the training run ``run`` as the bundle ``out``, for ``targets``.
+def formats_from(text: str, targets: bool) -> frozenset[str]:
+    """The formats that ``text`` lists, such as "onnx,lce,native"; ``targets`` says whether some were asked for.
+
+    Raises:
+        UsageError: an unknown format, no onnx, or targets without native.
+    """
+    chosen = frozenset(part.strip() for part in text.split(","))
+    if unknown := chosen - FORMATS:
+        raise UsageError(f"no format is called '{sorted(unknown)[0]}': choose from onnx, lce, native")
+    if "onnx" not in chosen:
+        raise UsageError(f"--format {text}: a bundle always holds model.onnx: add onnx")
+    if targets and "native" not in chosen:
+        raise UsageError(f"--format {text}: a target is what the native engine is built for: add native")
+    return chosen
+
+
+def export_model(model: Path, out: Path, targets: Sequence[Target], tflite: bool, announce: Announce) -> Bundle:
+    """Export a training run's best checkpoint, or a model file, as the bundle ``out``; with ``tflite`` also for LCE.
+
+    A model file has no test images: its golden ones are random, and its accuracy is not measured.
 
     Raises:
         As :func:`bnn_toolchain.training.run.load_run`, :func:`bnn_toolchain.converters.convert` and
         :func:`bnn_toolchain.runtime.export.export_bundle`.
     """
+    from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+
+    if model.is_file():
+        graph = open_model(model)
+        announce(f"{model} comes without test images: golden images are random, accuracy is not measured")
+        test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
+        return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
     from bnn_toolchain.data.load import load_splits
-    from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
     from bnn_toolchain.training.config import Recipe
     from bnn_toolchain.training.run import load_run
 
-    trained = load_run(run)
+    trained = load_run(model)
     if not isinstance(trained.training, Recipe):
         raise UsageError(
-            f"{run} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
+            f"{model} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
         )
     announce("lowering the trained network to integers")
     graph = convert(trained.model, trained.input_spec)
     splits = load_splits(trained.training.data)
     test = TestImages(splits.source, splits.test.images, splits.test.labels)
-    return export_bundle(graph, out, test=test, source=source_of(run, out), targets=targets, announce=announce)
+    source = source_of(model, out)
+    return export_bundle(graph, out, test=test, source=source, targets=targets, tflite=tflite, announce=announce)
 
 
-def validate_bundle(path: Path, engines: Sequence[str], device: str, samples: int | None, announce: Announce) -> Report:
+def _random_images(graph: Graph, count: int) -> NDArray[np.uint8]:
+    import numpy as np
+
+    return np.random.default_rng(0).integers(0, 256, (count, *graph.spec.shape), np.uint8)
+
+
+def validate_model(
+    model: Path, engines: Sequence[str], device: str, samples: int | None, announce: Announce, progress: Progress
+) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
 
-    The images are those of the recipe that the model was trained by. A bundle that has no such run any more is
-    compared on its golden images, and ``announce`` is told.
+    The images are those of the recipe that a bundle's model was trained by; if that run is not there any more, the
+    bundle's golden images. A model file is compared on random ones. ``announce`` is told.
 
     Raises:
         UsageError: a name that does not exist, or an engine that the device does not run.
         Unavailable: an engine or device that is not installed.
         FileFormatError: a file is truncated, corrupt or foreign.
     """
-    from bnn_toolchain.runtime.bundle import open_bundle, open_contender
     from bnn_toolchain.runtime.devices.device import device_from
     from bnn_toolchain.runtime.engines.engine import engine_name
     from bnn_toolchain.runtime.validate import validate
 
     where = device_from(device)
     names = [engine_name(engine) for engine in engines]
-    bundle = open_bundle(path)
+    if model.is_file():
+        graph = open_model(model)
+        announce(f"{model} comes without test images: comparing on random ones, without labels")
+        images = _random_images(graph, samples or RANDOM_IMAGES)
+        return validate(graph, _open_file(model, graph, names, where), images, progress=progress)
+    from bnn_toolchain.runtime.bundle import open_bundle, open_contender
+
+    bundle = open_bundle(model)
     contenders = [open_contender(bundle, name, where) for name in names]
     test = _test_split(bundle)
     if test is None:
-        announce(f"the training run of {path} is not here: comparing on the golden images, without labels")
-        return validate(bundle.model, contenders, bundle.golden.images[:samples])
-    return validate(bundle.model, contenders, test.images[:samples], test.labels[:samples])
+        announce(f"the training run of {model} is not here: comparing on the golden images, without labels")
+        return validate(bundle.graph, contenders, bundle.golden.images[:samples], progress=progress)
+    return validate(bundle.graph, contenders, test.images[:samples], test.labels[:samples], progress=progress)
+
+
+def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
+    """The engines on the file itself where they read its format, else on the same graph in theirs."""
+    from bnn_toolchain.converters import lce, onnx
+    from bnn_toolchain.runtime.devices.device import Local
+    from bnn_toolchain.runtime.engines.engine import open_session
+    from bnn_toolchain.runtime.engines.reference import ReferenceSession
+    from bnn_toolchain.runtime.validate import Contender
+
+    if not isinstance(device, Local):
+        raise UsageError(f"{device} needs the engine built for it: export {model} with --target arm64 first")
+    own, found = model.read_bytes(), []
+    for engine in engines:
+        if engine == "reference":
+            session: Session = ReferenceSession(graph)
+        elif engine.startswith("lce"):
+            session = open_session(engine, b"", tflite=own if model.suffix == ".tflite" else lce.to_bytes(graph))
+        else:
+            session = open_session(engine, own if model.suffix == ".onnx" else onnx.to_bytes(graph))
+        found.append(Contender(engine, str(device), session))
+    return found
 
 
 def _test_split(bundle: Bundle) -> Labelled | None:

@@ -6,7 +6,10 @@ onnx alone.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
+
+from bnn_toolchain.errors import Unavailable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,3 +37,13 @@ def lower(graph: Graph) -> Graph:
     from bnn_toolchain.converters import passes
 
     return passes.lower(graph)
+
+
+def require_lce() -> None:
+    """Call this before importing :mod:`bnn_toolchain.converters.lce`, whose packages are an extra.
+
+    Raises:
+        Unavailable: they are not installed.
+    """
+    if find_spec("tflite") is None or find_spec("flatbuffers") is None:
+        raise Unavailable("the packages for .tflite files are not installed: pip install 'bnnt[lce]'")

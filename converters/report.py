@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from math import prod
 
 from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.converters.ops import (
     Affine,
     BinaryConv2d,
@@ -50,7 +49,7 @@ class Report:
     """All rows and the file around them."""
 
     rows: tuple[Row, ...]
-    file_bytes: int  # of the .onnx
+    file_bytes: int
 
     @property
     def parameters(self) -> int:
@@ -71,7 +70,7 @@ class Report:
 
     @property
     def container_bytes(self) -> int:
-        """What the file holds besides parameters: the functions' bodies (about 5 KB), names, metadata."""
+        """What the file holds besides parameters: operators, names, metadata, and the functions' bodies of an .onnx."""
         return self.file_bytes - self.parameter_bytes
 
     @property
@@ -80,13 +79,9 @@ class Report:
         return tuple(row for row in self.rows if row.float_reason)
 
 
-def report(graph: Graph) -> Report:
-    """The costs of a lowered ``graph``.
-
-    Raises:
-        Unsupported: the graph is not lowered.
-    """
-    return Report(tuple(_row(graph, node) for node in graph.nodes), len(to_bytes(graph)))
+def report(graph: Graph, file_bytes: int) -> Report:
+    """The costs of a lowered ``graph`` whose file has ``file_bytes``."""
+    return Report(tuple(_row(graph, node) for node in graph.nodes), file_bytes)
 
 
 def _row(graph: Graph, node: Node) -> Row:

@@ -1,6 +1,7 @@
 """A bundle: the folder that ships a model. Everything in it is checked against its manifest before it is used.
 
 model.onnx                                canonical ONNX
+model.tflite                              the same for LCE, if it was asked for
 manifest.json                             versions, input, classes, accuracy, source, sizes and hashes
 golden/{images,logits,digests}.npy        test images and the reference's answers to the last bit
 targets/ARCH-CPU/{libbnnt.so,bnnt.h,bnnt-run}   the native engine, once for each target
@@ -27,7 +28,7 @@ from bnn_toolchain.runtime.engines.engine import EngineName, open_session
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
 from bnn_toolchain.runtime.validate import Contender
 
-MODEL, MANIFEST, GOLDEN, TARGETS = "model.onnx", "manifest.json", "golden", "targets"
+MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
 LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
 LARGEST_MANIFEST = 1 << 20  # bytes
@@ -92,7 +93,7 @@ class Manifest(_Strict):
     versions: Versions
     input: InputSpec
     decided_by: str  # which torch decided the thresholds
-    accuracy: Accuracy
+    accuracy: Accuracy | None  # None for a model whose test images nobody gave
     source: Source | None
     targets: tuple[BuiltTarget, ...]
     files: dict[str, File]  # every file but the manifest, by its path in the bundle
@@ -115,6 +116,11 @@ class Bundle:
             FileFormatError: they are not this model's.
         """
         return golden.read_golden(self.path / GOLDEN, self.graph)
+
+    @cached_property
+    def tflite(self) -> bytes | None:
+        """The content of model.tflite, if the bundle has it."""
+        return (self.path / TFLITE).read_bytes() if TFLITE in self.manifest.files else None
 
     def run_folder(self) -> Path | None:
         """The training run that the model was exported from, if the manifest names one and it is still there."""
@@ -150,8 +156,8 @@ def open_bundle(path: Path) -> Bundle:
     manifest = read_manifest(path)
     needed = {MODEL, *(f"{GOLDEN}/{name}" for name in golden.FILES)}
     needed |= {f"{target.folder}/{name}" for target in manifest.targets for name in (LIBRARY, HEADER, PROGRAM)}
-    if needed != set(manifest.files):
-        wrong = ", ".join(sorted(needed ^ set(manifest.files)))
+    if needed != set(manifest.files) - {TFLITE}:
+        wrong = ", ".join(sorted(needed ^ (set(manifest.files) - {TFLITE})))
         raise FileFormatError(f"{path / MANIFEST} lists other files than a bundle has: {wrong}")
     for name, file in manifest.files.items():
         _check_file(path / name, file)
@@ -175,7 +181,7 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
     if isinstance(device, Local):
         if engine == "torch" and run is None:
             run = _exported_run(bundle)
-        return Contender(engine, str(device), open_session(engine, bundle.model, run))
+        return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
     if engine != "native":
         raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
     program = bundle.path / bundle.target_for("arm64", device.cpu).folder / PROGRAM

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters import onnx, require_lce
+from bnn_toolchain.converters.graph import Graph, same_graph
 from bnn_toolchain.data.input import check_images
-from bnn_toolchain.errors import UsageError
+from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
+from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.bundle import (
     GOLDEN,
     HEADER,
@@ -25,6 +26,7 @@ from bnn_toolchain.runtime.bundle import (
     MANIFEST,
     MODEL,
     PROGRAM,
+    TFLITE,
     Accuracy,
     BuiltTarget,
     Bundle,
@@ -50,13 +52,13 @@ CHUNK = 250  # images at a time
 
 @dataclass(frozen=True, eq=False)
 class TestImages:
-    """The test split that an export measures accuracy on and takes golden images from."""
+    """The images that an export takes golden ones from, and measures accuracy on if they have labels."""
 
     __test__ = False  # pytest: this is no test
 
     data_set: str
     images: NDArray[np.uint8]  # (N, H, W, C)
-    labels: NDArray[np.integer]  # (N,)
+    labels: NDArray[np.integer] | None  # (N,)
 
 
 def source_of(run: Path, bundle: Path, checkpoint: str = "best.safetensors") -> Source:
@@ -81,21 +83,24 @@ def export_bundle(
     test: TestImages,
     source: Source | None = None,
     targets: Sequence[Target] = (),
+    tflite: bool = False,
     announce: Callable[[str], None] = lambda message: None,
 ) -> Bundle:
-    """Write ``graph`` as a bundle to ``out``, replacing an older bundle there.
+    """Write ``graph`` as a bundle to ``out``, replacing an older bundle there; with ``tflite`` also for LCE.
 
     The bundle is made in a hidden folder beside ``out`` and takes its name only after the files, read back, answered
-    the golden images as the reference did, on the reference, onnxruntime and native.
+    the golden images as the reference did, on the reference, onnxruntime, native and, where it is installed, LCE.
 
     Raises:
         UsageError: ``out`` is something else than a bundle, or cannot be written.
-        Unsupported: the graph is not lowered.
+        Unsupported: the graph is not lowered, or a format cannot express it.
         Unavailable: there is no compiler for the native engine.
         CheckFailed: an engine differs from the reference; nothing is written.
     """
     check_images(test.images, graph.spec)
-    if not len(test.images) or test.labels.shape != test.images.shape[:1]:
+    if not len(test.images):
+        raise UsageError("there are no test images")
+    if test.labels is not None and test.labels.shape != test.images.shape[:1]:
         raise UsageError(f"{len(test.images)} test images with labels of shape {list(test.labels.shape)}")
     if out.exists() and not is_bundle(out) and not (out.is_dir() and not any(out.iterdir())):
         raise UsageError(f"{out} exists and is not a bundle: nothing is overwritten; choose another --out")
@@ -103,7 +108,7 @@ def export_bundle(
         out.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
         try:
-            _write(graph, made, test, source, targets, announce)
+            _write(graph, made, test, source, targets, tflite, announce)
             _check(open_bundle(made), announce)
             made.chmod(0o755)
             _put(made, out)
@@ -120,11 +125,19 @@ def _write(
     test: TestImages,
     source: Source | None,
     targets: Iterable[Target],
+    tflite: bool,
     announce: Callable[[str], None],
 ) -> None:
     from bnn_toolchain.runtime.build import build
 
     onnx.save(graph, folder / MODEL)
+    if tflite:
+        require_lce()
+        from bnn_toolchain.converters import lce
+
+        lce.save(graph, folder / TFLITE)
+        for stand_in in lce.constructions(graph):
+            announce(f"model.tflite: {stand_in.node}: {stand_in.how}")
     (folder / GOLDEN).mkdir()
     # Evenly spread, since a test split may be sorted by class.
     chosen = np.unique(np.linspace(0, len(test.images) - 1, GOLDEN_IMAGES).round().astype(int))
@@ -137,13 +150,14 @@ def _write(
         for path, name in ((files.library, LIBRARY), (files.header, HEADER), (files.program, PROGRAM)):
             shutil.copy(path, folder / entry.folder / name)
         built.append(entry)
-    announce(f"measuring the exported model on {len(test.images)} test images of {test.data_set}")
+    if test.labels is not None:
+        announce(f"measuring the exported model on {len(test.images)} test images of {test.data_set}")
     manifest = Manifest(
         format=1,
         versions=Versions(**{name: metadata.version(name) for name in ("bnnt", "torch", "onnx")}),
         input=graph.spec,
         decided_by=graph.decided_by,
-        accuracy=_measure(graph, test),
+        accuracy=None if test.labels is None else _measure(graph, test.images, test.labels, test.data_set),
         source=source,
         targets=tuple(built),
         files={
@@ -155,24 +169,35 @@ def _write(
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 
 
-def _measure(graph: Graph, test: TestImages) -> Accuracy:
+def _measure(graph: Graph, images: NDArray[np.uint8], labels: NDArray[np.integer], data_set: str) -> Accuracy:
     session = open_session("native", onnx.to_bytes(graph))
     correct = 0
-    for start in range(0, len(test.images), CHUNK):
-        best = session.run(test.images[start : start + CHUNK]).argmax(axis=1)
-        correct += int((best == test.labels[start : start + CHUNK]).sum())
-    return Accuracy(data_set=test.data_set, images=len(test.images), correct=correct)
+    for start in range(0, len(images), CHUNK):
+        best = session.run(images[start : start + CHUNK]).argmax(axis=1)
+        correct += int((best == labels[start : start + CHUNK]).sum())
+    return Accuracy(data_set=data_set, images=len(images), correct=correct)
 
 
 def _check(bundle: Bundle, announce: Callable[[str], None]) -> None:
-    announce(f"checking {', '.join(CHECKED)} on {len(bundle.golden.images)} golden images")
+    engines: list[EngineName] = list(CHECKED)
+    if bundle.tflite is not None:
+        from bnn_toolchain.converters import lce
+
+        if not same_graph(lce.from_bytes(bundle.tflite), bundle.graph):
+            raise CheckFailed("model.tflite, read back, is another network: please report this model")
+        try:
+            lce_environment.find()
+            engines.append("lce")
+        except Unavailable as error:
+            announce(f"model.tflite was read back but not run by LCE's interpreter: {error}")
+    announce(f"checking {', '.join(engines)} on {len(bundle.golden.images)} golden images")
     contenders = []
-    for engine in CHECKED:
-        session = open_session(engine, bundle.model)
-        if engine != "onnxruntime":  # whose sums of reals may differ
+    for engine in engines:
+        session = open_session(engine, bundle.model, tflite=bundle.tflite)
+        if engine in ("reference", "native"):  # the others may sum reals in another order
             check_golden(bundle.golden, bundle.graph, session, engine)
         contenders.append(Contender(engine, "local", session))
-    validate(bundle.model, contenders, bundle.golden.images).check()
+    validate(bundle.graph, contenders, bundle.golden.images).check()
 
 
 def _put(made: Path, out: Path) -> None:

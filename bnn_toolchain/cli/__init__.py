@@ -15,6 +15,7 @@ from bnn_toolchain.cli.export import export
 from bnn_toolchain.cli.inspect import inspect
 from bnn_toolchain.cli.predict import predict
 from bnn_toolchain.cli.recipes import recipes
+from bnn_toolchain.cli.setup import setup
 from bnn_toolchain.cli.train import train
 from bnn_toolchain.cli.validate import validate
 from bnn_toolchain.errors import BnntError
@@ -31,7 +32,7 @@ app = typer.Typer(
         "--debug, anywhere on the line, shows the traceback of an error."
     ),
 )
-for command in (demo, recipes, train, inspect, export, validate, bench, predict, doctor):
+for command in (demo, recipes, train, inspect, export, validate, bench, predict, doctor, setup):
     app.command()(command)
 
 

@@ -11,36 +11,40 @@ from bnn_toolchain.cli.output import Json, note, print_json
 
 
 def export(
-    run: Annotated[Path, typer.Argument(help="A run folder of `bnnt train`.")],
+    model: Annotated[Path, typer.Argument(help="A run folder of `bnnt train`, or an .onnx or .tflite file.")],
+    formats: Annotated[
+        str, typer.Option("--format", help="onnx always; lce: .tflite for Larq Compute Engine; native: the engine.")
+    ] = "onnx,native",
     target: Annotated[
         list[str] | None, typer.Option("--target", help="host, arm64 or x86_64; repeatable. host if not given.")
     ] = None,
     cpu: Annotated[
-        str | None,
-        typer.Option("--cpu", help="The oldest ARM CPU to run on, such as cortex-a72; any if not given."),
+        str | None, typer.Option("--cpu", help="The oldest ARM CPU to run on, such as cortex-a72; any if not given.")
     ] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="The bundle; RUN-bundle if not given.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", help="The bundle; MODEL-bundle if not given.")] = None,
     json: Json = False,
 ) -> None:
-    """Export a trained model as a bundle: one ONNX file, golden vectors, and for each target the native engine.
+    """Export a model as a bundle: one ONNX file, golden vectors, and for each target the native engine.
 
-    The bundle is checked against the reference interpreter before the command says done.
+    Every format is checked against the reference interpreter before the command says done.
 
-    Example: bnnt export runs/digits --target host --target arm64 --out bundle
+    Example: bnnt export runs/digits --format onnx,lce,native --target host --target arm64 --out bundle
     """
-    from bnn_toolchain.workflow import export_run, target_from
+    from bnn_toolchain.workflow import export_model, formats_from, target_from
 
-    targets = [target_from(name, cpu) for name in target or ["host"]]
-    folder = out if out is not None else run.with_name(run.name + "-bundle")
-    bundle = export_run(run, folder, targets, note)
+    chosen = formats_from(formats, targets=bool(target))
+    targets = [target_from(name, cpu) for name in target or ["host"]] if "native" in chosen else []
+    folder = out if out is not None else model.with_name(model.stem + "-bundle")
+    bundle = export_model(model, folder, targets, "lce" in chosen, note)
     if json:
         print_json(bundle.manifest.model_dump(mode="json"))
         return
-    accuracy = bundle.manifest.accuracy
-    print(
-        f"{folder}: model.onnx {len(bundle.model):,} bytes, test accuracy {accuracy.value:.2%} "
-        f"({accuracy.correct} of {accuracy.images} images of {accuracy.data_set})"
-    )
+    accuracy, files = bundle.manifest.accuracy, bundle.manifest.files
+    print(f"{folder}: model.onnx {len(bundle.model):,} bytes")
+    if accuracy is not None:
+        counts = f"{accuracy.correct} of {accuracy.images} images of {accuracy.data_set}"
+        print(f"  test accuracy {accuracy.value:.2%} ({counts})")
+    if bundle.tflite is not None:
+        print(f"  model.tflite {len(bundle.tflite):,} bytes")
     for built in bundle.manifest.targets:
-        library = bundle.manifest.files[f"{built.folder}/libbnnt.so"].bytes
-        print(f"  {built.folder}: libbnnt.so {library:,} bytes, bnnt.h, bnnt-run")
+        print(f"  {built.folder}: libbnnt.so {files[f'{built.folder}/libbnnt.so'].bytes:,} bytes, bnnt.h, bnnt-run")

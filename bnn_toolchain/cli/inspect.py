@@ -24,10 +24,9 @@ def inspect(
 
     Example: bnnt inspect runs/digits
     """
-    from bnn_toolchain.converters.report import report
-    from bnn_toolchain.workflow import open_model
+    from bnn_toolchain.workflow import inspect_model
 
-    found = report(open_model(model))
+    found = inspect_model(model)
     if json:
         print_json(
             {
@@ -64,9 +63,11 @@ def _print(title: str, found: Report) -> None:
     rows.append(("total", "", "", "", "", *(f"{total:,}" for total in totals)))
     print_table(title, (*columns, "binary MACs", "other MACs", "bytes"), rows, left=3)
     print(
-        f"The .onnx file has {found.file_bytes:,} bytes: {found.parameter_bytes:,} of parameters and "
-        f"{found.container_bytes:,} of operator bodies, names and metadata."
+        f"The file has {found.file_bytes:,} bytes: {found.parameter_bytes:,} of parameters and "
+        f"{found.container_bytes:,} of operators, names and metadata."
     )
+    if not any(row.weight_bits == 1 for row in found.rows):
+        print("Nothing in this model is binary.")
     if not found.float_layers:
         print("No layer is left in float.")
     for row in found.float_layers:

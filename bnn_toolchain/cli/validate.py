@@ -8,17 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
     from bnn_toolchain.runtime.validate import Report
 
 
 def validate(
-    bundle: Annotated[Path, typer.Argument(help="A bundle of `bnnt export`.")],
+    model: Annotated[Path, typer.Argument(help="A bundle of `bnnt export`, or a model file.")],
     engine: Annotated[
         list[str] | None,
-        typer.Option("--engine", help="native, onnxruntime, torch or reference; repeatable. native if not given."),
+        typer.Option(
+            "--engine",
+            help="native, onnxruntime, torch, lce, lce-optimized, lce-reference or reference; repeatable (native).",
+        ),
     ] = None,
     on: Annotated[str, typer.Option("--on", help="local, or qemu:CPU such as qemu:cortex-a72.")] = "local",
     samples: Annotated[
@@ -32,13 +35,14 @@ def validate(
 
     Example: bnnt validate bundle --engine native --engine onnxruntime --engine torch
     """
-    from bnn_toolchain.workflow import validate_bundle
+    from bnn_toolchain.workflow import validate_model
 
-    report = validate_bundle(bundle, engine or ["native"], on, samples, note)
+    with progress_bar("comparing") as progress:
+        report = validate_model(model, engine or ["native"], on, samples, note, progress)
     if json:
         print_json([asdict(row) | {"failures": row.failures} for row in report.rows])
     else:
-        _print(str(bundle), report)
+        _print(str(model), report)
     report.check()
 
 

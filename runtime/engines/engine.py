@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +11,11 @@ from numpy.typing import NDArray
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.digest import Hidden
 
-EngineName = Literal["native", "onnxruntime", "torch", "reference"]
+if TYPE_CHECKING:
+    from bnn_toolchain.runtime.engines.lce import Kernel
+
+EngineName = Literal["native", "onnxruntime", "torch", "reference", "lce", "lce-optimized", "lce-reference"]
+"""LCE's interpreter has three kernels; "lce" is its indirect one, the fastest on x86."""
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
 
 
@@ -37,16 +41,24 @@ def engine_name(text: str) -> EngineName:
     raise UsageError(f"no engine is called '{text}': choose from {', '.join(ENGINES)}")
 
 
-def open_session(engine: EngineName, model: bytes, run: Path | None = None) -> Session:
+def open_session(engine: EngineName, model: bytes, run: Path | None = None, tflite: bytes | None = None) -> Session:
     """Load ``model``, the content of an .onnx file that bnnt wrote, with one engine.
 
-    The torch engine runs the module of the training ``run`` that the model was exported from.
+    The torch engine runs the module of the training ``run`` that the model was exported from, LCE's interpreter the
+    content of a .tflite file.
 
     Raises:
         Unavailable: the engine, or what it needs, is not installed.
+        UsageError: LCE without a .tflite file.
         FileFormatError: the model is truncated, corrupt or foreign.
     """
     match engine:
+        case "lce":
+            return _lce(tflite, "indirect")
+        case "lce-optimized":
+            return _lce(tflite, "optimized")
+        case "lce-reference":
+            return _lce(tflite, "reference")
         case "native":
             from bnn_toolchain.runtime.engines import native
 
@@ -68,3 +80,11 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None) -> S
                     "give the run folder, or leave this engine out"
                 )
             return torch.load(model, run)
+
+
+def _lce(tflite: bytes | None, kernel: Kernel) -> Session:
+    from bnn_toolchain.runtime.engines import lce
+
+    if tflite is None:
+        raise UsageError("LCE runs .tflite files, and the bundle has none: export with --format onnx,lce,native")
+    return lce.load(tflite, kernel)

@@ -64,8 +64,9 @@ def test_files_that_are_no_model(work, tmp_path):
     whole = (work / "bundle" / "model.onnx").read_bytes()
     (tmp_path / "cut.onnx").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "foreign.onnx").write_bytes(b"\x08\x07\x12\x05hello")
-    for name in ("cut", "foreign"):
-        refused(bnnt("inspect", tmp_path / f"{name}.onnx"), 2, f"{name}.onnx")
+    (tmp_path / "foreign.tflite").write_bytes(b"\x1c\x00\x00\x00TFL3hello")
+    for name in ("cut.onnx", "foreign.onnx", "foreign.tflite"):
+        refused(bnnt("inspect", tmp_path / name), 2, name)
 
 
 def test_a_truncated_checkpoint(work, tmp_path):
@@ -88,6 +89,9 @@ def test_names_that_do_not_exist(work):
     refused(bnnt("validate", work / "bundle", "--engine", "tensorflow"), 2, "tensorflow", "native")
     refused(bnnt("validate", work / "bundle", "--on", "toaster"), 2, "toaster", "qemu:CPU")
     refused(bnnt("export", work / "run", "--target", "toaster"), 2, "toaster", "arm64")
+    refused(bnnt("export", work / "run", "--format", "onnx,coreml"), 2, "coreml", "lce")
+    refused(bnnt("export", work / "run", "--format", "lce"), 2, "add onnx")
+    refused(bnnt("validate", work / "bundle", "--engine", "lce"), 2, "--format onnx,lce,native")
 
 
 def test_no_compiler(work, tmp_path):

@@ -68,6 +68,40 @@ def test_stock_onnxruntime_alone_has_the_manifests_accuracy(work, test_split, tm
     assert correct == round(summary["test_accuracy"] * len(test_split))
 
 
+@pytest.fixture(scope="module")
+def for_lce(work, tmp_path_factory):
+    """A bundle that holds every format."""
+    assert bnnt("setup", "lce").returncode == 0
+    out = tmp_path_factory.mktemp("lce") / "bundle"
+    process = bnnt("export", work / "run", "--format", "onnx,lce,native", "--out", out)
+    assert process.returncode == 0, process.stderr
+    assert "native, lce on 100 golden images" in process.stderr
+    return out
+
+
+def test_lce_agrees_on_all_of_its_kernels(for_lce):
+    engines = ("lce", "lce-optimized", "lce-reference", "native")
+    process = bnnt("validate", for_lce, *(f"--engine={engine}" for engine in engines), "--json")
+    assert process.returncode == 0, process.stderr
+    rows = json.loads(process.stdout)
+    assert [row["engine"] for row in rows] == list(engines)
+    assert all(row["images_exact"] == row["images"] and not row["failures"] for row in rows)
+    assert len({row["correct"] for row in rows}) == 1
+
+
+def test_a_tflite_file_does_what_an_onnx_file_does(for_lce, work, tmp_path):
+    file = for_lce / "model.tflite"
+    inspected = json.loads(bnnt("inspect", file, "--json").stdout)
+    assert inspected["layers"] == json.loads(bnnt("inspect", work / "run", "--json").stdout)["layers"]
+    assert inspected["file_bytes"] == file.stat().st_size
+    engines = ("lce", "native", "onnxruntime", "reference")
+    process = bnnt("validate", file, *(f"--engine={engine}" for engine in engines), "--samples", 20, "--json")
+    assert process.returncode == 0, process.stderr
+    assert [row["images_exact"] for row in json.loads(process.stdout)] == [20] * 4
+    assert bnnt("export", file, "--out", tmp_path / "bundle").returncode == 0
+    assert (tmp_path / "bundle" / "model.onnx").read_bytes() == (for_lce / "model.onnx").read_bytes()
+
+
 def test_bench_prices_every_engine(work):
     found = json.loads(bnnt("bench", work / "bundle", "--json").stdout)
     assert [(timing["engine"], timing["network"]) for timing in found["timings"]] == [

@@ -74,7 +74,7 @@ def test_the_manifests_accuracy_with_onnxruntime_alone(made, tmp_path):
 def test_the_engines_of_a_bundle(made):
     found = open_bundle(made)
     contenders = [open_contender(found, engine, Local()) for engine in ("native", "onnxruntime", "reference")]
-    report = validate(found.model, contenders, TEST.images, TEST.labels)
+    report = validate(found.graph, contenders, TEST.images, TEST.labels)
     report.check()
     assert [row.correct for row in report.rows] == [207] * 3
     with pytest.raises(Unavailable, match=r"the training run .* which is not here \(the manifest names none\)"):

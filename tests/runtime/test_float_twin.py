@@ -35,7 +35,7 @@ def test_as_many_multiplications_and_the_same_output(make):
     graph = make(rng)
     data = float_twin(graph)
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    costs = report(graph)
+    costs = report(graph, 0)
     assert macs(data) == costs.binary_macs + costs.other_macs
     logits = open_bytes(data).run(None, {"pixels": images(rng, graph.spec, 3)})[0]
     assert logits.shape == (3, 4) and np.isfinite(logits).all() and logits.std() > 0

@@ -51,7 +51,7 @@ def test_this_machines_program_checks_the_golden_vectors(bundle):
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72"])
 def test_native_on_an_emulated_cpu(bundle, cpu):
     contender = open_contender(bundle, "native", device_from(f"qemu:{cpu}"))
-    report = validate(bundle.model, [contender], TEST.images, TEST.labels)
+    report = validate(bundle.graph, [contender], TEST.images, TEST.labels)
     report.check()
     (row,) = report.rows
     assert (row.engine, row.device) == ("native", f"qemu:{cpu}")
@@ -63,7 +63,7 @@ def test_native_on_an_emulated_cpu(bundle, cpu):
 def test_another_models_answers_are_found(bundle, tmp_path):
     other = export_bundle(small_graph(1), tmp_path / "other", test=labelled(small_graph(1), 20, wrong=0), targets=[ARM])
     contender = open_contender(other, "native", device_from("qemu:cortex-a53"))
-    (row,) = validate(bundle.model, [contender], TEST.images).rows
+    (row,) = validate(bundle.graph, [contender], TEST.images).rows
     assert row.hidden[0].name == GRAPH.hidden_bits()[0] and row.hidden[0].images_differing > 90
     assert any("the bits of" in failure for failure in row.failures)
 
@@ -92,7 +92,7 @@ def test_what_a_device_sends_back_is_not_trusted(bundle, logits, digests, words)
 
     session = ProgramSession(GRAPH, bundle.path / "model.onnx", bundle.path / "bnnt-run", execute)
     with pytest.raises(FileFormatError, match=words):
-        validate(bundle.model, [Contender("native", "a device", session)], TEST.images[:3])
+        validate(bundle.graph, [Contender("native", "a device", session)], TEST.images[:3])
 
 
 def test_a_device_that_sends_nothing_back(bundle):

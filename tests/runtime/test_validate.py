@@ -42,7 +42,7 @@ def test_engines_that_agree():
     labels[:13] = (labels[:13] + 1) % 4
     told = []
     engines = [contender("onnxruntime"), contender("reference"), contender("native")]
-    report = validate(MODEL, engines, IMAGES, labels, progress=lambda done, of: told.append((done, of)))
+    report = validate(GRAPH, engines, IMAGES, labels, progress=lambda done, of: told.append((done, of)))
     report.check()
     for row in report.rows:
         assert (row.images, row.predictions_equal, row.logits_equal, row.logits_difference) == (130, 130, 130, 0)
@@ -57,7 +57,7 @@ def test_engines_that_agree():
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "native"])
 def test_one_wrong_threshold_is_found(engine):
-    report = validate(MODEL, [contender(engine, changed("first", one_tau))], IMAGES)
+    report = validate(GRAPH, [contender(engine, changed("first", one_tau))], IMAGES)
     layer = report.rows[0].hidden[0]
     differing = [
         index
@@ -75,18 +75,18 @@ def test_one_wrong_threshold_is_found(engine):
 
 def test_wrong_logits_and_predictions_are_found():
     other = changed("logits", lambda op: Affine(op.scale, op.offset + np.float32([0, 0, 1e-5, 0])))
-    report = validate(MODEL, [contender("onnxruntime", other)], IMAGES)
+    report = validate(GRAPH, [contender("onnxruntime", other)], IMAGES)
     assert report.rows[0].logits_equal == 0 and 0 < report.rows[0].logits_difference < 1e-5
     with pytest.raises(CheckFailed, match="the logits of 130 of 130 images differ"):
         report.check()
     other = changed("logits", lambda op: Affine(-op.scale, op.offset))
     with pytest.raises(CheckFailed, match="of 130 predictions differ"):
-        validate(MODEL, [contender("reference", other)], IMAGES).check()
+        validate(GRAPH, [contender("reference", other)], IMAGES).check()
 
 
 def test_bits_are_compared_on_exactly_the_images_asked_for():
     for asked, compared in ((0, 0), (7, 7), (50, 50), (51, 51), (200, 130)):
-        row = validate(MODEL, [contender("onnxruntime")], IMAGES, hidden_images=asked).rows[0]
+        row = validate(GRAPH, [contender("onnxruntime")], IMAGES, hidden_images=asked).rows[0]
         assert row.hidden_images == compared and row.images == row.logits_equal == 130
         assert row.bits_compared == sum(layer.bits for layer in row.hidden)
         assert [layer.bits for layer in row.hidden][:1] == [18 * 9 * 7 * compared][: len(row.hidden)]
@@ -97,7 +97,7 @@ def test_sums_of_reals_may_differ_in_onnxruntime_but_not_in_native():
     graph = mixed(np.random.default_rng(2))
     model, pixels = onnx.to_bytes(graph), images(np.random.default_rng(3), graph.spec, 20)
     stock, ours, native = validate(
-        model, [contender(name, model) for name in ("onnxruntime", "reference", "native")], pixels
+        graph, [contender(name, model) for name in ("onnxruntime", "reference", "native")], pixels
     ).rows
     assert not stock.exact_bits and not stock.exact_logits
     assert ours.exact_bits and ours.exact_logits and native.exact_bits and native.exact_logits
@@ -106,8 +106,8 @@ def test_sums_of_reals_may_differ_in_onnxruntime_but_not_in_native():
 
 def test_wrong_input():
     with pytest.raises(UsageError, match="no images"):
-        validate(MODEL, [contender("reference")], IMAGES[:0])
+        validate(GRAPH, [contender("reference")], IMAGES[:0])
     with pytest.raises(UsageError, match=r"130 images have labels of shape \[129\]"):
-        validate(MODEL, [contender("reference")], IMAGES, np.zeros(129, np.int64))
+        validate(GRAPH, [contender("reference")], IMAGES, np.zeros(129, np.int64))
     with pytest.raises(UsageError, match="the model takes uint8"):
-        validate(MODEL, [contender("reference")], IMAGES[:, 1:])
+        validate(GRAPH, [contender("reference")], IMAGES[:, 1:])
