@@ -31,9 +31,11 @@ struct Random {
   }
 };
 
-static Bytes mutate(const std::vector<Bytes> &files, Random &random) {
-  Bytes file = files[random.below(files.size())];
-  static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+static const uint64_t numbers[] = {0, 1, 2, 3, 7, 8, 9, 255, 256, 1u << 20, 0x7fffffff, 0x80000000, 1ull << 40, 1ull << 63, ~0ull};
+static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
+
+// Changes that ignore what the bytes mean: most of them break the file's structure.
+static Bytes scramble(Bytes file, const std::vector<Bytes> &files, Random &random) {
   for (size_t edits = 1 + random.below(4); edits > 0 && !file.empty(); --edits) {
     const size_t at = random.place(file.size());
     switch (random.below(7)) {
@@ -68,6 +70,109 @@ static Bytes mutate(const std::vector<Bytes> &files, Random &random) {
     }
   }
   return file;
+}
+
+struct Field {
+  uint64_t tag = 0, value = 0;
+  Bytes payload;
+  unsigned wire() const { return static_cast<unsigned>(tag & 7); }
+};
+
+static bool varint(const Bytes &from, size_t &at, uint64_t &value) {
+  value = 0;
+  for (unsigned shift = 0; shift < 64 && at < from.size(); shift += 7) {
+    const uint8_t byte = from[at++];
+    value |= static_cast<uint64_t>(byte & 0x7f) << shift;
+    if (byte < 0x80)
+      return true;
+  }
+  return false;
+}
+
+static void append(Bytes &to, uint64_t value) {
+  for (; value >= 0x80; value >>= 7)
+    to.push_back(static_cast<uint8_t>(value | 0x80));
+  to.push_back(static_cast<uint8_t>(value));
+}
+
+// The fields of a message of varints and payloads; false if it is anything else.
+static bool split(const Bytes &message, std::vector<Field> &fields) {
+  for (size_t at = 0; at < message.size();) {
+    Field field;
+    if (!varint(message, at, field.tag) || (field.wire() != 0 && field.wire() != 2) || !varint(message, at, field.value))
+      return false;
+    if (field.wire() == 2) {
+      if (field.value > message.size() - at)
+        return false;
+      field.payload.assign(message.begin() + static_cast<long>(at), message.begin() + static_cast<long>(at + field.value));
+      at += field.value;
+    }
+    fields.push_back(field);
+  }
+  return !fields.empty();
+}
+
+static Bytes join(const std::vector<Field> &fields) {
+  Bytes message;
+  for (const Field &field : fields) {
+    append(message, field.tag);
+    append(message, field.wire() == 2 ? field.payload.size() : field.value);
+    message.insert(message.end(), field.payload.begin(), field.payload.end());
+  }
+  return message;
+}
+
+// Changes one field somewhere below `message` and keeps every length around it right, so that the change is met where
+// the field is used.
+static Bytes edit(const Bytes &message, int depth, Random &random) {
+  std::vector<Field> fields;
+  if (!split(message, fields))
+    return message;
+  size_t index = random.below(fields.size());
+  for (size_t i = 0; depth == 0 && i < fields.size() && random.below(5) != 0; ++i)
+    if (fields[i].tag == (7 << 3 | 2)) // the graph
+      index = i;
+  Field &field = fields[index];
+  std::vector<Field> inner;
+  if (field.wire() == 2 && random.below(5) != 0 && split(field.payload, inner)) {
+    field.payload = edit(field.payload, depth + 1, random);
+    return join(fields);
+  }
+  switch (random.below(6)) {
+  case 0:
+    fields.erase(fields.begin() + static_cast<long>(index));
+    break;
+  case 1: { // once more
+    const Field copy = field;
+    fields.insert(fields.begin() + static_cast<long>(index), copy);
+    break;
+  }
+  case 2: {
+    Field &other = fields[random.below(fields.size())];
+    const Field copy = field;
+    field = other;
+    other = copy;
+    break;
+  }
+  default:
+    if (field.wire() == 0)
+      field.value = random.below(2) == 0 ? numbers[random.below(sizeof numbers / sizeof *numbers)] : field.value + random.below(5) - 2;
+    else if (field.payload.empty() || random.below(4) == 0)
+      field.payload.resize(random.below(2 * field.payload.size() + 2), 1);
+    else
+      field.payload[random.below(field.payload.size())] ^= static_cast<uint8_t>(1u << random.below(8));
+  }
+  return join(fields);
+}
+
+static Bytes mutate(const std::vector<Bytes> &files, Random &random) {
+  const Bytes &file = files[random.below(files.size())];
+  if (random.below(3) == 0)
+    return scramble(file, files, random);
+  Bytes changed = edit(file, 0, random);
+  for (size_t more = random.below(3); more > 0; --more)
+    changed = edit(changed, 0, random);
+  return changed;
 }
 
 struct Counts {
