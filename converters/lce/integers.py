@@ -2,8 +2,8 @@
 
 LCE's converter leaves the batch norm behind a pooling, and all that follows zero padding, in float. Between an
 accumulator and a sign such a chain has finitely many inputs for each channel: all of them are tried, with the
-reference's own operators, and where they switch once, the chain is that threshold. So no bit changes, and the layer
-runs where integer layers run.
+reference's own operators, and where they switch once, the chain is that threshold. Where zero padding is corrected,
+each kind of place at the border must have the same. So no bit changes, and the layer runs where integer layers run.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from bnn_toolchain.converters.reference import run_op
 Reals = NDArray[np.float32]
 ELEMENTWISE = (Affine, Relu, Hardtanh, Clamp, PRelu)
 LARGEST = 1 << 23  # values tried at a time: all accumulators of all channels
-PLACES = 49  # kinds of places in an image that differ in what lies outside: those of a window of 7x7
+PLACES = 1024  # kinds of places in an image that differ in what lies outside: those of a window of 16x16
 IMAGE = ":image"  # the suffix of bits whose flattening the file holds
 
 
@@ -96,12 +96,12 @@ def _threshold(sign: Node, chain: list[Op], source: str) -> list[Node]:
 
 
 def _takes(chain: Chain) -> bool:
-    """Whether every operator is elementwise, and behind a pooling monotone."""
+    """Whether every operator is elementwise and monotone."""
     before = all(isinstance(op, (OutputTransform, BorderCorrection, *ELEMENTWISE)) for op in chain.before)
     after = all(isinstance(op, ELEMENTWISE) for op in chain.after)
-    bends = any(isinstance(op, PRelu) and np.any(op.slope < 0) for op in chain.after)
+    bends = any(isinstance(op, PRelu) and np.any(op.slope < 0) for op in (*chain.before, *chain.after))
     window = 1 if chain.correction is None else max(chain.correction.sums.shape[1:])
-    return before and after and not (chain.pooled and bends) and window**2 <= PLACES
+    return before and after and not bends and window**2 <= PLACES
 
 
 def _fused(layer: BinaryConv2d | BinaryDense, pool: Op | None, threshold: Threshold) -> Op:
@@ -117,29 +117,20 @@ def _switch(layer: BinaryConv2d | BinaryDense, chain: Chain) -> tuple[BinaryConv
     taps = chain.taps
     acc = np.broadcast_to(np.arange(-taps, taps + 1, dtype=np.float32)[:, None], (2 * taps + 1, len(layer.weight)))
     nowhere = np.zeros((1, acc.shape[1]), np.float32)
-    falls = np.zeros(acc.shape[1], np.bool_)
+    falls: NDArray[np.bool_] = np.zeros(acc.shape[1], np.bool_)
     if chain.pooled:  # a maximum of reals is one of accumulators, or of negated ones
         rises = np.diff(chain.real(acc, nowhere), axis=0)
-        falls = (rises < 0).any(axis=0)
+        falls = np.asarray((rises < 0).any(axis=0))
         if np.any(falls & (rises > 0).any(axis=0)):
             return None
     negated = np.where(falls, -acc, acc)
-    bits = chain.bits(negated, nowhere)  # where nothing is corrected
-    if chain.correction:
-        known = np.zeros_like(bits)
-        changes = places(chain.correction)
-        if len(changes) > PLACES:
-            return None
-        for change in changes:
-            # There LCE's own accumulator, padded with +1, is this one less the change.
-            possible = np.abs(negated - change) <= taps
-            there = chain.bits(negated, change)
-            if np.any(possible & known & (there != bits)):
-                return None
-            bits, known = np.where(possible, there, bits), known | possible
-    threshold = _step(bits, -taps)
+    threshold = _step(chain.bits(negated, nowhere), -taps)  # in the middle of the image
     if threshold is None:
         return None
+    if chain.correction:
+        changes = places(chain.correction)
+        if len(changes) > PLACES or not all(_holds(chain, threshold, falls, change) for change in changes):
+            return None
     if isinstance(layer, BinaryConv2d) and chain.correction:
         layer = replace(layer, pad_value=0)
     if falls.any():
@@ -179,6 +170,23 @@ class Chain:
         for op in self.after:
             values = run_op(op, values)
         return values >= 0
+
+
+def _holds(chain: Chain, threshold: Threshold, falls: NDArray[np.bool_], change: Reals) -> bool:
+    """Whether the threshold is right where zero padding changes the accumulator by ``change`` (C,).
+
+    Every operator is monotone, so it is enough to look at both sides of the switch; LCE's own accumulator, padded with
+    +1, is this one less the change, and there are only so many of them.
+    """
+    turned = np.where(falls, -change, change)
+    low, high = np.maximum(turned, 0) - chain.taps, np.minimum(turned, 0) + chain.taps
+    constant = threshold.tau == ALWAYS
+    for acc in (np.where(constant, low, threshold.tau - 1.0), np.where(constant, high, threshold.tau)):
+        acc = acc.clip(low, high).astype(np.float32)
+        expected = (acc >= threshold.tau) ^ threshold.flip
+        if not np.array_equal(chain.bits(np.where(falls, -acc, acc)[None], change)[0], expected):
+            return False
+    return True
 
 
 def places(op: BorderCorrection) -> Reals:
