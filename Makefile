@@ -14,7 +14,7 @@ test: .venv/.test
 
 # Models of Larq's own converter; by hand, because it installs TensorFlow (2.3 GB) into the cache.
 test-larq: .venv/.test
-	$(BIN)/python -m pytest tests/larq/check_larq.py
+	$(BIN)/python -m pytest --numprocesses=0 tests/larq/check_larq.py
 
 # mypy cannot follow an editable installation of mapped folders, so it reads a plain one.
 lint: .venv/.test
