@@ -19,10 +19,12 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import INPUT
-from bnn_toolchain.errors import UsageError
+from bnn_toolchain.converters import onnx, require_lce
+from bnn_toolchain.converters.graph import INPUT, Graph
+from bnn_toolchain.errors import Unavailable, Unsupported, UsageError
+from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.engines import onnxruntime
 from bnn_toolchain.runtime.float_twin import float_twin, int8_twin
@@ -71,6 +73,7 @@ class Benchmark:
     threads: int
     rounds: int
     timings: tuple[Timing, ...]
+    missing: tuple[str, ...]  # engines that were not measured, each with the reason
     profile: tuple[NodeTime, ...]  # of the native engine
 
 
@@ -80,7 +83,7 @@ class _Peer:
     network: str
     version: str
     file_bytes: int
-    run: Callable[[], Any]  # one image
+    sample: Callable[[int], tuple[float, float]]  # CPU and wall seconds of one image, the mean of so many
 
 
 def benchmark(
@@ -88,8 +91,9 @@ def benchmark(
 ) -> Benchmark:
     """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
 
-    Every engine gets the same random image; torch is among them if ``trained``, the training run that the model was
-    exported from, is given. The float network is :func:`bnn_toolchain.runtime.float_twin.float_twin`.
+    Every engine gets the same random image. LCE's interpreter is among them where it is installed, and torch if
+    ``trained``, the training run that the model was exported from, is given. The float network is
+    :func:`bnn_toolchain.runtime.float_twin.float_twin`.
 
     Raises:
         UsageError: the device emulates, so that its time would mean nothing.
@@ -105,18 +109,24 @@ def benchmark(
     graph = onnx.from_bytes(model)
     image = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.shape), np.uint8)
     session = native.load(model)
+    kernels = f"{session.version} {session.kernels}"
     peers = [
-        _Peer("native", "binary", f"{session.version} {session.kernels}", len(model), lambda: session.run(image)),
+        _Peer("native", "binary", kernels, len(model), _calls(lambda: session.run(image))),
         _stock("binary", model, image),
         _stock("float", float_twin(graph), image),
         _stock("int8", int8_twin(graph), image),
     ]
+    missing = []
+    try:
+        peers.append(_lce(graph, image))
+    except (Unavailable, Unsupported) as error:
+        missing.append(f"lce: {error}")
     if trained is not None:
         peers.append(_torch(trained, model, image))
     before = os.getloadavg()[0]
     with nullcontext() if trained is None else _one_torch_thread():
-        repeats = [_repeats(peer.run) for peer in peers]
-        samples = [[_sample(peer.run, n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
+        repeats = [_repeats(peer) for peer in peers]
+        samples = [[peer.sample(n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
     after = os.getloadavg()[0]
     once = min(sample[0][0] for sample in samples)
     return Benchmark(
@@ -124,23 +134,24 @@ def benchmark(
         threads=1,
         rounds=rounds,
         timings=tuple(_timing(peers, samples, index, repeats[index]) for index in range(len(peers))),
+        missing=tuple(missing),
         profile=session.profile(image, max(1, ceil(PROFILE / once))),
     )
 
 
-def _stock(network: str, model: bytes, image: np.ndarray[Any, np.dtype[np.uint8]]) -> _Peer:
+def _stock(network: str, model: bytes, image: NDArray[np.uint8]) -> _Peer:
     session = onnxruntime.open_bytes(model)
     version = metadata.version("onnxruntime")
-    return _Peer("onnxruntime", network, version, len(model), lambda: session.run(None, {INPUT: image}))
+    return _Peer("onnxruntime", network, version, len(model), _calls(lambda: session.run(None, {INPUT: image})))
 
 
-def _torch(trained: Path, model: bytes, image: np.ndarray[Any, np.dtype[np.uint8]]) -> _Peer:
+def _torch(trained: Path, model: bytes, image: NDArray[np.uint8]) -> _Peer:
     import torch
 
     from bnn_toolchain.runtime.engines import torch as engine
 
     session = engine.load(model, trained)
-    return _Peer("torch", "binary", torch.__version__, len(model), lambda: session.run(image))
+    return _Peer("torch", "binary", torch.__version__, len(model), _calls(lambda: session.run(image)))
 
 
 @contextmanager
@@ -155,21 +166,38 @@ def _one_torch_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _repeats(run: Callable[[], Any]) -> int:
+def _lce(graph: Graph, image: NDArray[np.uint8]) -> _Peer:
+    """LCE's interpreter with its fastest kernel; its worker takes the time, so the pipe costs nothing."""
+    require_lce()
+    from bnn_toolchain.converters import lce as files
+    from bnn_toolchain.runtime.engines import lce
+
+    data = files.to_bytes(graph)
+    session = lce.load(data, "indirect")
+
+    def sample(repeats: int) -> tuple[float, float]:
+        cpu, wall = session.run_timed(np.repeat(image, repeats, axis=0))[1].mean(axis=0)
+        return float(cpu), float(wall)
+
+    return _Peer("lce", "binary", f"{lce_environment.LCE} indirect", len(data), sample)
+
+
+def _repeats(peer: _Peer) -> int:
     """How many runs fill a sample."""
-    for _ in range(WARM_UP):
-        run()
-    start = time.perf_counter()
-    run()
-    return max(1, ceil(SAMPLE / (time.perf_counter() - start)))
+    peer.sample(WARM_UP)
+    return max(1, ceil(SAMPLE / peer.sample(1)[1]))
 
 
-def _sample(run: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """CPU seconds (of all threads of this process) and wall seconds of one run."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    for _ in range(repeats):
-        run()
-    return (time.process_time() - cpu) / repeats, (time.perf_counter() - wall) / repeats
+def _calls(run: Callable[[], Any]) -> Callable[[int], tuple[float, float]]:
+    """Times calls: CPU seconds (of all threads of this process) and wall seconds of one."""
+
+    def sample(repeats: int) -> tuple[float, float]:
+        wall, cpu = time.perf_counter(), time.process_time()
+        for _ in range(repeats):
+            run()
+        return (time.process_time() - cpu) / repeats, (time.perf_counter() - wall) / repeats
+
+    return sample
 
 
 def _timing(peers: list[_Peer], samples: list[list[tuple[float, float]]], index: int, repeats: int) -> Timing:

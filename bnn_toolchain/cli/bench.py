@@ -19,7 +19,7 @@ def bench(
     profile: Annotated[bool, typer.Option("--profile", help="The native engine's time, node by node.")] = False,
     json: Json = False,
 ) -> None:
-    """CPU time of one image on the native engine and onnxruntime, beside the same network in float32 and int8.
+    """CPU time of one image on the native engine, onnxruntime and LCE, beside the same network in float32 and int8.
 
     All on one thread, in interleaved rounds; "times faster" compares with float32 within a round.
 
@@ -53,6 +53,8 @@ def _print(title: str, found: Benchmark) -> None:
         for timing in found.timings
     ]
     print_table(f"{title}: one image at a time", columns, rows, left=2)
+    for reason in found.missing:
+        print(f"not measured: {reason}")
     machine = found.machine
     print(
         f"{machine.cpu}, {machine.system}, {found.threads} thread, {found.rounds} interleaved rounds, "

@@ -27,8 +27,7 @@ def setup(
     """
     from bnn_toolchain.runtime import lce_environment
 
-    note(f"installing LCE {lce_environment.LCE} and numpy {lce_environment.NUMPY} into {lce_environment.folder()}")
-    folder = lce_environment.create()
+    folder = lce_environment.create(announce=note)
     if json:
         print_json({"part": part.value, "folder": str(folder)})
     else:

@@ -61,7 +61,7 @@ class LceSession:
         return self.run_timed(images)[0]
 
     def run_timed(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-        """The logits, and the seconds that each image took inside the interpreter: float64 [N].
+        """The logits, and the CPU and wall seconds that each image took inside the interpreter: float64 [N, 2].
 
         Raises:
             As :meth:`run`.

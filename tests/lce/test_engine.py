@@ -60,7 +60,7 @@ def test_a_refusal_says_what_the_interpreter_said(interpreter):
 def test_seconds_are_those_of_each_image(interpreter, model):
     _, data, images = model
     logits, seconds = engine.load(data).run_timed(images)
-    assert logits.shape == (3, 3) and seconds.shape == (3,) and (seconds > 0).all()
+    assert logits.shape == (3, 3) and seconds.shape == (3, 2) and (seconds > 0).all()
 
 
 def test_wrong_images_and_kernels_are_refused(interpreter, model):

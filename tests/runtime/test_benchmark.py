@@ -16,7 +16,7 @@ MODEL = onnx.to_bytes(GRAPH)
 def test_every_engine_and_node_is_timed():
     found = benchmark(MODEL, rounds=4)
     assert (found.threads, found.rounds) == (1, 4)
-    assert [(t.engine, t.network) for t in found.timings] == [
+    assert [(t.engine, t.network) for t in found.timings if t.engine != "lce"] == [
         ("native", "binary"),
         ("onnxruntime", "binary"),
         ("onnxruntime", "float"),
@@ -25,7 +25,7 @@ def test_every_engine_and_node_is_timed():
     for timing in found.timings:
         assert 0 < timing.cpu_min <= timing.cpu_median < 0.1 and 0 < timing.wall_min <= timing.wall_median
         assert timing.version and timing.images >= 4
-    binary, _, float_, _ = found.timings
+    binary, _, float_, *_ = found.timings
     assert float_.times_faster == 1
     assert binary.times_faster == pytest.approx(float_.cpu_median / binary.cpu_median, rel=0.9)
     assert (binary.file_bytes, float_.file_bytes) == (len(MODEL), len(float_twin(GRAPH)))
