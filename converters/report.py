@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import prod
 
+from bnn_toolchain.converters.float_ops import OutputTransform, PRelu
 from bnn_toolchain.converters.graph import Graph, Node
 from bnn_toolchain.converters.ops import (
     Affine,
@@ -137,6 +138,10 @@ def _per_channel(op: Op) -> tuple[int, int]:
             return _per_channel(threshold)
         case Affine(scale, offset) | PixelNormalize(scale, offset):
             return len(scale) + len(offset), scale.nbytes + offset.nbytes
+        case OutputTransform(_, _, _, multiplier, bias):
+            return len(multiplier) + len(bias), multiplier.nbytes + bias.nbytes
+        case PRelu(slope):
+            return len(slope), slope.nbytes
         case Conv(_, bias) | Gemm(_, bias) if bias is not None:
             return len(bias), 0
         case _:

@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable
@@ -57,7 +58,7 @@ def interpreter() -> str:
     return found
 
 
-def create() -> Path:
+def create(announce: Callable[[str], None] = lambda message: None) -> Path:
     """Install the environment with this Python's pip, whole or not at all; one that exists is kept.
 
     Raises:
@@ -67,6 +68,7 @@ def create() -> Path:
     target = folder()
     if Path(target, LIBRARY).exists():
         return target
+    announce(f"installing LCE {LCE} and numpy {NUMPY} into {target}")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
