@@ -73,6 +73,8 @@ class Training(Config):
     ``init_from`` names a run folder whose best weights the network starts from, such as that of its float twin.
     ``precision`` is that of training steps: ``mixed`` is bf16 autocast with integer products of binary values, ``auto``
     becomes ``mixed`` where the processor has bf16 instructions, else ``fp32``. Evaluation and export are always fp32.
+    ``compile`` has torch.compile make one program of a step: it takes a minute, needs a C++ compiler, and pays where a
+    run takes many.
     """
 
     seed: NonNegativeInt = 0
@@ -82,6 +84,7 @@ class Training(Config):
     augment: Augment = Augment()
     init_from: Path | None = None
     precision: Precision = "auto"
+    compile: bool = False
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,9 +26,13 @@ from bnn_toolchain.training.watch import Watch
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """What does not change during a run; images, uint8 [N, H, W, C], and labels lie on its device."""
+    """What does not change during a run; images, uint8 [N, H, W, C], and labels lie on its device.
+
+    ``forward`` is the model, or what a compiler made of it.
+    """
 
     model: nn.Module
+    forward: Callable[[Tensor], Tensor]
     teacher: nn.Module | None
     training: Training
     spec: InputSpec
@@ -92,7 +97,7 @@ def _forward(run: Run, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [N, classes], detached, and the loss."""
     x = normalised(pixels, run.spec)
     with autocast(run.training.precision, pixels.device):
-        logits = run.model(x).float()
+        logits = run.forward(x).float()
     if logits.shape != (len(labels), len(run.spec.classes)):
         raise UsageError(f"the model yields {list(logits.shape)} for [{len(labels)}, {len(run.spec.classes)}] logits")
     loss = loss_of(run.training.loss, logits, labels)

@@ -14,13 +14,14 @@ from torch.optim import Optimizer
 
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
-from bnn_toolchain.errors import UsageError
+from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.layers import flip_ratio, latent_weights, set_gradients, set_stochastic
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
 from bnn_toolchain.training.epoch import Run, train_epoch
 from bnn_toolchain.training.evaluate import evaluate
+from bnn_toolchain.training.events import write_events
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.loaded import load_run
 from bnn_toolchain.training.metrics import (
@@ -50,6 +51,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
             teacher do not fit the images.
         FileFormatError: a checkpoint to go on from is corrupt.
         CheckFailed: the loss is no longer finite; what was best before stays in ``out``.
+        Unavailable: the recipe has its step compiled and there is no C++ compiler.
     """
     folder = RunFolder(out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -77,7 +79,8 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     batches = len(splits.train) // training.batch_size
     with watching(epochs, batches, last.progress.epoch) as watch, _own_random_numbers():
         train, validation = (_on(device, part) for part in (splits.train, splits.validation))
-        run = Run(model, teacher, training, splits.spec, folder, train, validation, watch)
+        forward = torch.compile(model) if training.compile else model
+        run = Run(model, forward, teacher, training, splits.spec, folder, train, validation, watch)
         watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
         progress = _stages(run, last)
     checkpoint.read(folder.best).restore_model(model)
@@ -116,6 +119,13 @@ def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
     except KeyboardInterrupt:
         run.watch.say(f"{progress.epoch} epochs are kept in {run.folder.path}: the same command with --resume goes on")
         raise
+    except RuntimeError as error:
+        if not run.training.compile or not type(error).__module__.startswith("torch._"):
+            raise
+        reason = str(error).splitlines()[0]
+        raise Unavailable(
+            f"torch.compile failed: {reason}: install g++ or another C++ compiler, or leave compile out"
+        ) from error
     return progress
 
 
@@ -148,6 +158,7 @@ def _epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], pr
     if progress.best_epoch == done.epoch:
         checkpoint.write(run.folder.best, run.model, progress)
     append_epoch(run.folder.metrics, done)
+    write_events(run.folder.events, read_epochs(run.folder.metrics), run.folder.recipe.stat().st_mtime)
     checkpoint.write(run.folder.last, run.model, progress, [optimizer for optimizer, _ in optimizers])
     run.watch.epoch(done)
     return progress

@@ -37,6 +37,11 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def events(self) -> Path:
+        """The same for TensorBoard."""
+        return self.path / "events.out.tfevents.bnnt"
+
+    @property
     def best(self) -> Path:
         """The model of the epoch that was best on the validation images."""
         return self.path / "best.safetensors"

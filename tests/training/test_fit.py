@@ -1,5 +1,7 @@
+import copy
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -310,3 +312,24 @@ def test_metrics_are_numbers(tmp_path):
     fit(network(), splits(), settings(epochs=2), tmp_path / "run")
     for record in lines(tmp_path / "run"):
         assert all(np.isfinite(record[key]) for key in ("loss", "accuracy", "validation_accuracy", "flip_ratio"))
+
+
+def test_a_compiled_step_learns_the_same(tmp_path):
+    if shutil.which("g++") is None:
+        pytest.skip("torch.compile needs g++")
+    model = nn.Sequential(nn.Flatten(), BinaryLinear(64, 32), nn.BatchNorm1d(32), Sign(), BinaryLinear(32, 4))
+    for name, compiled in (("eager", False), ("compiled", True)):
+        torch.manual_seed(0)
+        fit(copy.deepcopy(model), splits(), settings(epochs=1, compile=compiled, precision="fp32"), tmp_path / name)
+    first, second = (lines(tmp_path / name)[0] for name in ("eager", "compiled"))
+    assert second["loss"] == pytest.approx(first["loss"], rel=0.02)  # sums in another order, and signs that follow
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0
+
+
+def test_no_compiler_is_named(tmp_path):
+    path = write_recipe(tmp_path, compile=True)
+    environment = {**os.environ, "CXX": "/nonexistent", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command = [sys.executable, "-c", SCRIPT, str(path), str(tmp_path / "run")]
+    result = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert "errors.Unavailable: torch.compile failed: " in result.stderr
+    assert "install g++ or another C++ compiler, or leave compile out" in result.stderr
