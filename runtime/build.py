@@ -59,10 +59,11 @@ class _Folder:
 
 _AVX2 = ("-mavx2",)
 _AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vpopcntdq", "-mprefer-vector-width=512")
-_COMMON = (_Folder("core"), _Folder("kernels"), _Folder("kernels/portable"), _Folder("host"))
+_SMALL = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
+_COMMON = (_Folder("core", _SMALL), _Folder("kernels"), _Folder("kernels/portable"), _Folder("host"))
 _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
     "x86_64": (*_COMMON, _Folder("kernels/avx2", _AVX2), _Folder("kernels/avx512", _AVX512)),
-    "arm64": _COMMON,
+    "arm64": (*_COMMON, _Folder("kernels/neon")),
 }
 _PROGRAM = "program"
 
@@ -199,7 +200,7 @@ def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         library = [pool.submit(one, source, flags) for source, flags in library_sources(target)]
-        program = [pool.submit(one, source, ()) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
+        program = [pool.submit(one, source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
         shared = [future.result() for future in library]
         alone = [future.result() for future in program]
     linker = (*command, *(_zig_target(target) if _is_zig(command) else ()))

@@ -6,6 +6,8 @@
 #include "../host/cpu.hpp"
 #include "avx2/avx2.hpp"
 #include "avx512/avx512.hpp"
+#elif defined(__aarch64__)
+#include "neon/neon.hpp"
 #endif
 
 namespace bnnt {
@@ -22,6 +24,11 @@ constexpr Kernels kernel_sets[] = {
      "bits avx2", "planes avx2", avx2::word, avx2::block, avx2::disagreements, //
      "narrow avx2", avx2::pair, avx2::narrow_block, avx2::products,           //
      "real avx2", avx2::real_block, avx2::sums, avx2::threshold, avx2::maximum},
+#elif defined(__aarch64__)
+    {"neon", everywhere,                                                              //
+     "bits neon", "planes neon", neon::word, neon::block, neon::disagreements,        //
+     "narrow portable", portable::pair, portable::narrow_block, portable::products,   //
+     "real portable", portable::real_block, portable::sums, portable::threshold, portable::maximum},
 #endif
     {"portable", everywhere,                                                                       //
      "bits portable", "planes portable", portable::word, portable::block, portable::disagreements, //
