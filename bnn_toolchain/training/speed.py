@@ -1,6 +1,6 @@
 """How fast training steps are, against the obvious PyTorch code for the same network.
 
-    python -m bnn_toolchain.training.speed [--threads 1] [--steps 20]
+    python -m bnn_toolchain.training.speed [--threads 1] [--steps 20] [--compile]
 
 Each side computes the same: forward, squared hinge, backward, Adam, latent clip. The obvious code binarizes with
 torch.where and masks its gradient, in float32, with torch's default Adam. Steps of both take turns, and medians are
@@ -87,21 +87,22 @@ class Row:
         return self.plain / self.ours
 
 
-def measure(steps: int) -> list[Row]:
-    """Both networks on random images, with the present number of threads."""
+def measure(steps: int, compiled: bool) -> list[Row]:
+    """Both networks on random images, with the present number of threads; ``compiled`` is about our step."""
     grey = InputSpec(28, 28, 1, (1 / 128,), (128.0,), tuple("0123456789"))
     colour = InputSpec(32, 32, 3, (1 / 128,) * 3, (128.0,) * 3, tuple("0123456789"))
+    dense, convolutional = build(MlpConfig(), grey), build(VggConfig(width=0.25), colour)
     return [
-        _row("mlp 784-2048-2048-2048-10, batch 100", build(MlpConfig(), grey), grey, 100, steps),
-        _row("vgg at a quarter of its width, batch 128", build(VggConfig(width=0.25), colour), colour, 128, steps),
+        _row("mlp 784-2048-2048-2048-10, batch 100", dense, grey, 100, steps, compiled),
+        _row("vgg at a quarter of its width, batch 128", convolutional, colour, 128, steps, compiled),
     ]
 
 
-def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int) -> Row:
+def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int, compiled: bool) -> Row:
     images = torch.randint(256, (1000, *spec.shape), dtype=torch.uint8)
     labels = torch.randint(10, (1000,))
     plain = _plain_step(model, images, labels, spec, batch)
-    ours = _our_step(model, images, labels, spec, batch)
+    ours = _our_step(model, images, labels, spec, batch, compiled)
     times: tuple[list[float], list[float]] = ([], [])
     for step in range(steps + 2):
         for kept, run in zip(times, (plain, ours), strict=True):
@@ -112,7 +113,10 @@ def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int) -
     return Row(name, median(times[0]), median(times[1]))
 
 
-def _our_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec, batch: int) -> Callable[[], None]:
+def _our_step(
+    model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec, batch: int, compiled: bool
+) -> Callable[[], None]:
+    forward = torch.compile(model) if compiled else model
     ((optimizer, _),) = make_optimizers(model, Stage(epochs=1, optimizer=Optimizer(lr=1e-3)))
     precision = resolve("auto", CPU)
     generator = torch.Generator().manual_seed(0)
@@ -120,7 +124,7 @@ def _our_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec,
     def step() -> None:
         index = torch.randint(len(images), (batch,))
         with autocast(precision, CPU):
-            logits = model(normalised(augmented(images, index, Augment(shift=1), generator), spec)).float()
+            logits = forward(normalised(augmented(images, index, Augment(shift=1), generator), spec)).float()
         loss = squared_hinge(logits, labels[index])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -130,8 +134,7 @@ def _our_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec,
 
 
 def _plain_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec, batch: int) -> Callable[[], None]:
-    assert isinstance(model, nn.Sequential)
-    plain = nn.Sequential(*[_plain(layer) for layer in model])
+    plain = plain_twin(model)
     optimizer = torch.optim.Adam(plain.parameters(), lr=1e-3, betas=(0.9, 0.99))
     latent = [layer.weight for layer in plain if isinstance(layer, _PlainConv | _PlainLinear)]
 
@@ -147,6 +150,12 @@ def _plain_step(model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpe
                 weight.clamp_(-1, 1)
 
     return step
+
+
+def plain_twin(model: nn.Module) -> nn.Sequential:
+    """The same network, with the same weights, as most write it."""
+    assert isinstance(model, nn.Sequential)
+    return nn.Sequential(*[_plain(layer) for layer in model])
 
 
 def _plain(layer: nn.Module) -> nn.Module:
@@ -168,10 +177,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Time training steps against plain PyTorch.")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--compile", action="store_true", help="have torch.compile make one program of our step")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     print(f"torch {torch.__version__}, {arguments.threads} thread(s), {resolve('auto', CPU)} precision")
-    for row in measure(arguments.steps):
+    for row in measure(arguments.steps, arguments.compile):
         print(f"{row.network}: plain {row.plain:.0f} ms, ours {row.ours:.0f} ms a step, {row.ratio:.2f} times as fast")
 
 
