@@ -15,10 +15,11 @@ from pathlib import Path
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.lce.container import LARGEST, decode, encode
 from bnn_toolchain.converters.lce.describe import KEY, describe
+from bnn_toolchain.converters.lce.emitter import Construction
 from bnn_toolchain.converters.lce.importer import import_graph, with_input
 from bnn_toolchain.converters.lce.integers import IMAGE, integers
 from bnn_toolchain.converters.lce.restore import restore
-from bnn_toolchain.converters.lce.write import Construction, Writer
+from bnn_toolchain.converters.lce.write import write_graph
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
 
 __all__ = [
@@ -83,7 +84,8 @@ def to_bytes(graph: Graph) -> bytes:
     Raises:
         Unsupported: the graph is not lowered, or LCE cannot express it: the message says which node and why.
     """
-    return encode(Writer(graph).container(describe(graph)))
+    container, _ = write_graph(graph, describe(graph))
+    return encode(container)
 
 
 def constructions(graph: Graph) -> tuple[Construction, ...]:
@@ -92,9 +94,8 @@ def constructions(graph: Graph) -> tuple[Construction, ...]:
     Raises:
         Unsupported: as :func:`to_bytes`.
     """
-    writer = Writer(graph)
-    writer.container({})
-    return tuple(writer.constructions)
+    _, found = write_graph(graph, {})
+    return found
 
 
 def from_bytes(data: bytes) -> Graph:

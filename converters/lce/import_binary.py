@@ -50,7 +50,7 @@ def binary_conv(scope: Scope, operator: Operator, options: dict[str, Any], out: 
         )
     inputs = channels // group
     weight = np.ascontiguousarray(words, "<i4").view(np.uint8)[..., : -(-inputs // 8)]
-    if inputs % WORD and np.any(words[..., -1].astype(np.int64) & 0xFFFFFFFF >> (inputs % WORD) << (inputs % WORD)):
+    if inputs % WORD and np.any(words[..., -1].astype(np.int64) & (0xFFFFFFFF >> (inputs % WORD) << (inputs % WORD))):
         raise FileFormatError(f"{scope.where}: weights beyond its {inputs} channels are not 0")
     strides = scope.pair(options, "stride_height", "stride_width")
     dilations = scope.pair(options, "dilation_height_factor", "dilation_width_factor")

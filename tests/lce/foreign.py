@@ -3,8 +3,8 @@
 import numpy as np
 
 from bnn_toolchain.converters.lce.container import Container, Operator, Tensor, encode
+from bnn_toolchain.converters.lce.emitter import words
 from bnn_toolchain.converters.lce.geometry import same_pads
-from bnn_toolchain.converters.lce.write import words
 from bnn_toolchain.converters.ops import pack_bits
 
 
