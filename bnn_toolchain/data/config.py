@@ -5,20 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PositiveFloat, PositiveInt
+
+OneOrMore = BeforeValidator(lambda raw: raw if isinstance(raw, list | tuple) else (raw,))
 
 
 class Common(BaseModel):
-    """What every source has: the normalisation (pixel - offset) * scale of all channels, and a limit.
+    """What every source has: the normalisation (pixel - offset) * scale, and a limit.
 
-    The defaults give values in [-1, 1), exact in float32 and integers from the model's first layer on. ``limit``
-    keeps the first so many training images.
+    ``scale`` and ``offset`` are one number for all channels, or one a channel. The defaults give values in [-1, 1),
+    exact in float32 and integers from the model's first layer on. ``limit`` keeps the first so many training images.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    scale: PositiveFloat = 1 / 128
-    offset: Annotated[int, Field(ge=0, le=255)] = 128
+    scale: Annotated[tuple[PositiveFloat, ...], OneOrMore] = (1 / 128,)
+    offset: Annotated[tuple[float, ...], OneOrMore] = (128.0,)
     limit: PositiveInt | None = None
 
 

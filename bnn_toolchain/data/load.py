@@ -78,5 +78,5 @@ def _tables(config: Parquet | Hub) -> Splits:
 
 def _splits(config: Common, train: Labelled, test: Labelled, classes: tuple[str, ...], source: str) -> Splits:
     height, width, channels = train.images.shape[1:]
-    scale, offset = (config.scale,) * channels, (float(config.offset),) * channels
+    scale, offset = (each * channels if len(each) == 1 else each for each in (config.scale, config.offset))
     return split(train, test, InputSpec(height, width, channels, scale, offset, classes), source)

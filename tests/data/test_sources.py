@@ -131,6 +131,16 @@ def test_a_hub_data_set_is_read_through_datasets(tmp_path, monkeypatch):
         load_splits(Hub(source="hub", name=str(root), image_column="img", test_split="dev"))
 
 
+def test_normalisation_is_one_number_or_one_a_channel(tmp_path):
+    write_folder(tmp_path, ("a", "b"), 12)
+    spec = load_splits(folder(tmp_path)).spec
+    assert (spec.scale, spec.offset) == ((1 / 128,) * 3, (128.0,) * 3) and spec.is_integer
+    spec = load_splits(folder(tmp_path, scale=[0.01, 0.02, 0.03], offset=100.5)).spec
+    assert (spec.scale, spec.offset) == ((0.01, 0.02, 0.03), (100.5,) * 3) and not spec.is_integer
+    with pytest.raises(UsageError, match="2 scales and 3 offsets for 3 channels"):
+        load_splits(folder(tmp_path, scale=[0.1, 0.2]))
+
+
 def folder(path, **fields):
     return Folder(source="folder", path=path, **fields)
 
