@@ -1,4 +1,4 @@
-"""One thread for every numeric library: the tests run beside each other, and a few threads on a busy core take longer."""
+"""One thread for every numeric library: tests run beside each other, and a few threads on a busy core take longer."""
 
 import os
 
