@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -50,6 +49,7 @@ from bnn_toolchain.converters.ops import (
 )
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
+from bnn_toolchain.files import write_atomically
 
 FORMAT = "1"
 IR_VERSION = 8  # the first with model-local functions
@@ -63,19 +63,11 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         Unsupported: the graph is not lowered.
         UsageError: the file cannot be written.
     """
-    data, target = to_bytes(graph), Path(path)
+    data = to_bytes(graph)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(Path(path), data)
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Graph:

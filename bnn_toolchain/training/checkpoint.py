@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.training.files import write_atomically
+from bnn_toolchain.files import write_atomically
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
 

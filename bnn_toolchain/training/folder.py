@@ -10,8 +10,8 @@ import yaml
 
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.files import write_atomically
 from bnn_toolchain.training.config import Training
-from bnn_toolchain.training.files import write_atomically
 from bnn_toolchain.training.recipe import dump, read_dump
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.training.files import write_atomically
+from bnn_toolchain.files import write_atomically
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ the same bytes.
 from __future__ import annotations
 
 import os
-import tempfile
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -21,6 +20,7 @@ from bnn_toolchain.converters.lce.integers import IMAGE, integers
 from bnn_toolchain.converters.lce.restore import restore
 from bnn_toolchain.converters.lce.write import write_graph
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
+from bnn_toolchain.files import write_atomically
 
 __all__ = [
     "Construction",
@@ -43,19 +43,11 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         Unsupported: the graph is not lowered, or LCE cannot express it.
         UsageError: the file cannot be written.
     """
-    data, target = to_bytes(graph), Path(path)
+    data = to_bytes(graph)
     try:
-        descriptor, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-            Path(temporary).chmod(0o644)
-            Path(temporary).replace(target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        write_atomically(Path(path), data)
     except OSError as error:
-        raise UsageError(f"cannot write {target}: {error.strerror}") from error
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
