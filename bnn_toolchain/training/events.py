@@ -11,7 +11,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from bnn_toolchain.training.files import write_atomically
+from bnn_toolchain.files import write_atomically
 from bnn_toolchain.training.metrics import Epoch
 
 POLYNOMIAL = 0x82F63B78  # Castagnoli's, bits reversed
