@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn_toolchain.converters import lce
+from bnn_toolchain.converters import lce, onnx
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import BnntError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.engines import lce as engine
+from bnn_toolchain.runtime.engines import native
 
 from ..lce.test_mutations import mutate
 
@@ -32,8 +33,8 @@ BINARY_LAYERS = {
     "plain": 0,
     "mlp": 2,
     "strided": 4,
-    "binarynet": 8,
-    "alexnet": 7,
+    "binarynet": 9,
+    "alexnet": 8,
     "birealnet": 16,
     "densenet28": 23,
     "meliusnet22": 34,
@@ -73,6 +74,17 @@ def test_every_binary_activation_is_lces(models, name, kernel):
     for layer in hidden:
         np.testing.assert_array_equal(bits[layer], hidden[layer], layer)
     np.testing.assert_allclose(found, logits, rtol=1e-4, atol=1e-5 * np.abs(logits).max())
+
+
+@pytest.mark.parametrize("name", ["plain", "mlp", "binarynet"])
+def test_models_without_operators_of_larqs_own_run_natively(models, name):
+    graph = lce.from_bytes((models / f"{name}.tflite").read_bytes())
+    images = np.random.default_rng(2).integers(0, 256, (4, *graph.spec.shape), dtype=np.uint8)
+    logits, hidden = run_hidden(graph, images)
+    found, bits = native.load(onnx.to_bytes(graph)).run_hidden(images)
+    for layer in hidden:
+        np.testing.assert_array_equal(bits[layer], hidden[layer], layer)
+    np.testing.assert_array_equal(found, logits)
 
 
 @pytest.mark.parametrize("name", ["mlp", "strided", "binarynet", "quicknet-small"])
