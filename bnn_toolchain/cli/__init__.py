@@ -13,6 +13,7 @@ from bnn_toolchain.cli.demo import demo
 from bnn_toolchain.cli.doctor import doctor
 from bnn_toolchain.cli.export import export
 from bnn_toolchain.cli.inspect import inspect
+from bnn_toolchain.cli.plot import plot
 from bnn_toolchain.cli.predict import predict
 from bnn_toolchain.cli.recipes import recipes
 from bnn_toolchain.cli.setup import setup
@@ -32,7 +33,7 @@ app = typer.Typer(
         "--debug, anywhere on the line, shows the traceback of an error."
     ),
 )
-for command in (demo, recipes, train, inspect, export, validate, bench, predict, doctor, setup):
+for command in (demo, recipes, train, plot, inspect, export, validate, bench, predict, doctor, setup):
     app.command()(command)
 
 
