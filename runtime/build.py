@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.errors import Unavailable, UsageError
 
 SOURCES = Path(__file__).parent / "native"
 HEADER = SOURCES / "bnnt.h"
@@ -122,6 +122,7 @@ def build(
 
     Raises:
         Unavailable: no compiler, one that fails, or a cache that cannot be written.
+        UsageError: the compiler does not know the CPU.
     """
     command = find_compiler() if compiler is None else compiler
     folder = cache_folder() / f"native-{target.arch}-{target.cpu}-{_key(target, command)}"
@@ -134,7 +135,10 @@ def build(
         with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
             done = Path(temporary) / "done"
             done.mkdir()
-            _compile(target, command, Path(temporary), done)
+            try:
+                _compile(target, command, Path(temporary), done)
+            except Unavailable as error:
+                raise _unknown_cpu(target, command) or error from error
             shutil.copyfile(HEADER, done / HEADER.name)
             try:
                 done.rename(folder)
@@ -165,16 +169,16 @@ def library_sources(target: Target) -> list[tuple[Path, tuple[str, ...]]]:
     ]
 
 
-def compile_flags(target: Target, command: tuple[str, ...]) -> tuple[str, ...]:
-    """How ``command`` is told about ``target``, for compiling."""
-    if not _is_zig(command):
-        return (f"-march={target.cpu}",) if target.arch == "x86_64" else (f"-mcpu={target.cpu}",)
-    cpu = target.cpu.replace("-", "_")
-    return (*_zig_target(target), f"-mcpu={cpu}")
+def _cpu_flag(target: Target, command: tuple[str, ...]) -> str:
+    if _is_zig(command):
+        return f"-mcpu={target.cpu.replace('-', '_')}"
+    return f"-march={target.cpu}" if target.arch == "x86_64" else f"-mcpu={target.cpu}"
 
 
-def _zig_target(target: Target) -> tuple[str, ...]:
-    return ("-target", f"{'aarch64' if target.arch == 'arm64' else target.arch}-linux-musl")
+def _zig_target(target: Target, command: tuple[str, ...]) -> tuple[str, ...]:
+    """Another compiler is made for its target, or CXX names it."""
+    arch = "aarch64" if target.arch == "arm64" else target.arch
+    return ("-target", f"{arch}-linux-musl") if _is_zig(command) else ()
 
 
 def _is_zig(command: tuple[str, ...]) -> bool:
@@ -183,7 +187,7 @@ def _is_zig(command: tuple[str, ...]) -> bool:
 
 def _key(target: Target, command: tuple[str, ...]) -> str:
     """A hash of all that decides the result."""
-    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"), {})
+    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"))
     key = hashlib.sha256(repr((target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY)).encode())
     for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
         key.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
@@ -191,11 +195,11 @@ def _key(target: Target, command: tuple[str, ...]) -> str:
 
 
 def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
-    zig = {"ZIG_GLOBAL_CACHE_DIR": str(cache_folder() / "zig"), "ZIG_LOCAL_CACHE_DIR": str(cache_folder() / "zig")}
+    compiler = (*command, *_zig_target(target, command))
 
     def one(source: Path, flags: tuple[str, ...]) -> str:
         made = objects / ("-".join(source.relative_to(SOURCES).with_suffix(".o").parts))
-        _run((*command, *compile_flags(target, command), *_COMPILE, *flags, "-c", str(source), "-o", str(made)), zig)
+        _run((*compiler, _cpu_flag(target, command), *_COMPILE, *flags, "-c", str(source), "-o", str(made)))
         return str(made)
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -203,19 +207,36 @@ def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path
         program = [pool.submit(one, source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
         shared = [future.result() for future in library]
         alone = [future.result() for future in program]
-    linker = (*command, *(_zig_target(target) if _is_zig(command) else ()))
-    _run((*linker, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")), zig)
-    _run((*linker, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")), zig)
+    _run((*compiler, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")))
+    _run((*compiler, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")))
 
 
-def _run(command: tuple[str, ...], environment: dict[str, str]) -> str:
+def _environment() -> dict[str, str]:
+    zig = str(cache_folder() / "zig")
+    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
+
+
+def _unknown_cpu(target: Target, command: tuple[str, ...]) -> UsageError | None:
+    """The error of a mistyped CPU: the compiler takes an empty file without it, and not with it."""
+
+    def takes(*flags: str) -> bool:
+        empty = (*command, *_zig_target(target, command), *flags, "-E", "-x", "c++", os.devnull)
+        return subprocess.run(empty, capture_output=True, env=_environment(), check=False).returncode == 0
+
+    if not takes() or takes(_cpu_flag(target, command)):
+        return None
+    examples = "cortex-a53, cortex-a72 or neoverse-n1" if target.arch == "arm64" else "x86-64-v2 or haswell"
+    return UsageError(f"the compiler knows no {target.arch} CPU '{target.cpu}': name one like {examples}")
+
+
+def _run(command: tuple[str, ...]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment}, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
     except OSError as error:
         raise Unavailable(f"cannot start the C++ compiler {command[0]}: {error.strerror}") from error
     if done.returncode != 0:
+        remedy = "" if _is_zig(command) else "\nunset CXX to build with ziglang"
         raise Unavailable(
-            f"the C++ compiler failed ({done.returncode}): {shlex.join(command)}\n{done.stderr.strip()}\n"
-            "unset CXX to build with ziglang"
+            f"the C++ compiler failed ({done.returncode}): {shlex.join(command)}\n{done.stderr.strip()[:2000]}{remedy}"
         )
     return done.stdout

@@ -262,8 +262,12 @@ int main(int count, char **arguments) {
     fprintf(stderr, "a file that was not mutated did not run\n");
     return 2;
   }
+  std::vector<const char *> sets; // that this CPU runs
+  for (int32_t i = 0; bnnt_kernel_set(i) != nullptr; ++i)
+    if (bnnt_kernel_set(i)[0] != 0)
+      sets.push_back(bnnt_kernel_set(i));
   for (size_t i = 0; i < mutations; ++i)
-    one(mutate(files, random), i % 2 == 0 ? nullptr : "portable", random, counts);
+    one(mutate(files, random), sets[i % sets.size()], random, counts);
   printf("{\"refused\": %zu, \"large\": %zu, \"ran\": %zu}\n", counts.refused, counts.large, counts.ran);
   return 0;
 }

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime import build as builder
 from bnn_toolchain.runtime.build import SOURCES, Target, build, find_compiler, host_target
 from bnn_toolchain.runtime.engines.native import kernel_sets
@@ -129,6 +129,12 @@ def test_a_compiler_that_fails_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(Unavailable, match="the C\\+\\+ compiler failed"):
         build(host_target(), ("false",), announce=lambda line: None)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_cpu_that_the_compiler_does_not_know(tmp_path, monkeypatch):
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path))
+    with pytest.raises(UsageError, match="the compiler knows no arm64 CPU 'cortex-a99'"):
+        build(Target("arm64", "cortex-a99"), announce=lambda line: None)
 
 
 def test_no_compiler(monkeypatch):
