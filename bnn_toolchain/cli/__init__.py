@@ -17,6 +17,7 @@ from bnn_toolchain.cli.plot import plot
 from bnn_toolchain.cli.predict import predict
 from bnn_toolchain.cli.recipes import recipes
 from bnn_toolchain.cli.setup import setup
+from bnn_toolchain.cli.study import study
 from bnn_toolchain.cli.train import train
 from bnn_toolchain.cli.validate import validate
 from bnn_toolchain.errors import BnntError
@@ -33,7 +34,7 @@ app = typer.Typer(
         "--debug, anywhere on the line, shows the traceback of an error."
     ),
 )
-for command in (demo, recipes, train, plot, inspect, export, validate, bench, predict, doctor, setup):
+for command in (demo, recipes, train, plot, study, inspect, export, validate, bench, predict, doctor, setup):
     app.command()(command)
 
 
