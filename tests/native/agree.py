@@ -4,7 +4,7 @@ import numpy as np
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.converters.ops import Kind, PixelInput, Threshold, ToReal, pack_bits
+from bnn_toolchain.converters.ops import Kind, PixelInput, Threshold, ToReal, Value, infer, pack_bits
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.runtime.engines.native import NativeSession, kernel_sets, load
@@ -17,26 +17,16 @@ def spec(height: int, width: int, channels: int) -> InputSpec:
     return InputSpec(height, width, channels, (1.0,) * channels, (128.0,) * channels, ("a",))
 
 
-def graph(shape, *ops, decided="") -> Graph:
+def graph(shape, *ops) -> Graph:
     """A chain of ``ops`` behind pixels of ``shape`` (H, W, C); an output that is not real gets a ToReal."""
-    names = [INPUT, *(f"n{i}" for i in range(len(ops)))]
-    nodes = [Node(names[i + 1], op, (names[i],)) for i, op in enumerate(ops)]
-    draft = _Draft(nodes, shape)
-    if draft.kind is not Kind.REAL:
-        nodes.append(Node("output", ToReal(), (nodes[-1].name,)))
-    return Graph(spec(*shape), tuple(nodes), decided)
-
-
-class _Draft:
-    """The kind of the last value of nodes that are not yet a whole graph."""
-
-    def __init__(self, nodes, shape):
-        from bnn_toolchain.converters.ops import Value, infer
-
-        values = {INPUT: Value(INPUT, Kind.PIXELS, shape)}
-        for node in nodes:
-            values[node.name] = infer(node.name, node.op, tuple(values[name] for name in node.inputs))
-        self.kind = values[nodes[-1].name].kind
+    nodes: list[Node] = []
+    value = Value(INPUT, Kind.PIXELS, shape)
+    for index, op in enumerate(ops):
+        nodes.append(Node(f"n{index}", op, (value.name,)))
+        value = infer(nodes[-1].name, op, (value,))
+    if value.kind is not Kind.REAL:
+        nodes.append(Node("output", ToReal(), (value.name,)))
+    return Graph(spec(*shape), tuple(nodes))
 
 
 def bits_of_pixels(channels: int):

@@ -14,7 +14,10 @@ from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.runtime.build import Target, build
 from bnn_toolchain.runtime.engines.native import kernel_sets, load
 from bnn_toolchain.runtime.golden import make_golden, write_golden
+from tests.converters.graphs import mixed
 from tests.networks import random_network
+
+from .test_random_graphs import random_graph
 
 NETWORKS = 304
 SHARES = 8
@@ -67,6 +70,18 @@ def test_emulated_arm_gives_the_same(networks, cpu):
     for folder in networks[CPUS.index(cpu) :: 16]:
         golden = check([QEMU, "-cpu", cpu, program, "--kernels", "portable"], folder)
         assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 3
+
+
+@pytest.mark.skipif(QEMU is None, reason="qemu-aarch64-static is not installed")
+@pytest.mark.parametrize("cpu", CPUS)
+def test_emulated_arm_sums_reals_in_the_same_order(tmp_path, cpu):
+    program = build(Target("arm64", cpu)).program
+    for seed in range(30):
+        graph = mixed(np.random.default_rng(seed)) if seed % 3 == 0 else random_graph(seed)
+        pixels = np.random.default_rng(seed).integers(0, 256, (2, *graph.spec.shape), dtype=np.uint8)
+        (tmp_path / "model.onnx").write_bytes(to_bytes(graph))
+        write_golden(make_golden(graph, pixels), tmp_path)
+        assert check([QEMU, "-cpu", cpu, program], tmp_path)["logits_equal"] == 2
 
 
 def test_the_library_gives_what_the_program_gives(networks):
