@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import statistics
 from itertools import zip_longest
+from typing import Any
 
 import matplotlib
 from matplotlib.axes import Axes
@@ -14,7 +15,7 @@ from bnn_toolchain.study.questions import Measure
 from bnn_toolchain.study.statistics import mean_interval
 from bnn_toolchain.study.study import Compared, Study
 
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "bnnt", "font.size": 8, "axes.spines.top": False}
+STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "bnnt", "font.size": 8, "axes.spines.top": False}
 """Text stays text, and the same study gives the same bytes."""
 
 

@@ -14,7 +14,7 @@ from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.study.outcome import Outcome, outcome_file, read_outcome
 from bnn_toolchain.study.questions import Name, Question, Setting, question_of
 from bnn_toolchain.study.recipes import Base, Budget, base_of, float_recipe_of, key_of, recipe_of
-from bnn_toolchain.study.workers import Job, perform_all
+from bnn_toolchain.study.workers import Job, Workers, workers
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.metrics import Epoch, read_epochs
@@ -112,9 +112,9 @@ def study(
         raise UsageError(f"{seeds} seeds say nothing of the spread: give at least {FEWEST_SEEDS}")
     question, base = question_of(name), base_of(question_of(name).network, recipe, budget)
     load_splits(base.recipe.data)  # whatever is wrong with the images is said here, before processes start
-    with _alone(out):
+    with _alone(out), workers(jobs) as pool:
         counter = _Counter(progress, sum(len(s.rates) + seeds for s in question.settings))
-        runs = _Runs(out / "runs", jobs, counter)
+        runs = _Runs(out / "runs", pool, counter)
         float_trial = None
         if any(setting.from_float for setting in question.settings):
             found = float_recipe_of(base)
@@ -152,7 +152,7 @@ class _Runs:
     """The folder that the runs are in, and how they get there."""
 
     folder: Path
-    jobs: int
+    workers: Workers
     counter: _Counter
 
     def plan(
@@ -178,7 +178,7 @@ class _Runs:
         missing = [plan for plan in plans if not outcome_file(self.folder / plan.key).exists()]
         self.counter.add(len(plans) - len(missing))
         jobs = {plan.key: Job(plan.title, plan.recipe, self.folder / plan.key) for plan in missing}
-        perform_all(list(jobs.values()), self.jobs, lambda _job: self.counter.add(1))
+        self.workers.perform(list(jobs.values()), lambda _job: self.counter.add(1))
         return [self._trial(plan) for plan in plans]
 
     def _trial(self, plan: _Plan) -> Trial:

@@ -9,11 +9,13 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import cast
 
 from bnn_toolchain.errors import BnntError, CheckFailed
 from bnn_toolchain.training.config import Recipe
@@ -37,66 +39,84 @@ class Job:
 class _Worker:
     process: SpawnProcess
     connection: Connection
-    job: Job
+    job: Job | None = None
+
+    def begin(self, job: Job) -> None:
+        self.job = job
+        self.connection.send(job)
 
 
-def perform_all(jobs: Sequence[Job], processes: int, done: Callable[[Job], None]) -> None:
-    """Do ``jobs`` in at most ``processes`` processes; ``done`` is told each that ends.
-
-    Whatever ends this early, finished runs stay finished and the others can go on later.
-
-    Raises:
-        CheckFailed: a process died; the message names the run.
-        BnntError, OSError: what a run raised.
-    """
-    waiting = deque(jobs)
-    workers = [_start(waiting.popleft()) for _ in range(min(processes, len(jobs)))]
+@contextmanager
+def workers(processes: int) -> Iterator[Workers]:
+    """At most so many processes, started when they are first needed; they end with the context."""
+    pool = Workers(processes, [])
     try:
-        while workers:
-            ready = wait([worker.connection for worker in workers])
-            for worker in [each for each in workers if each.connection in ready]:
-                error = _answer(worker)
-                if error is not None:
-                    raise error
-                done(worker.job)
-                if waiting:
-                    worker.job = waiting.popleft()
-                    worker.connection.send(worker.job)
-                else:
-                    worker.connection.close()
-                    workers.remove(worker)
+        yield pool
     finally:
-        for worker in workers:
+        for worker in pool.started:
             worker.process.terminate()
             worker.process.join()
 
 
-def _start(job: Job) -> _Worker:
+@dataclass(frozen=True)
+class Workers:
+    """Processes that do runs."""
+
+    most: int
+    started: list[_Worker]
+
+    def perform(self, jobs: Sequence[Job], done: Callable[[Job], None]) -> None:
+        """Do ``jobs``; ``done`` is told each that ends.
+
+        Whatever ends this early, finished runs stay finished and the others can go on later.
+
+        Raises:
+            CheckFailed: a process died; the message names the run.
+            BnntError, OSError: what a run raised.
+        """
+        waiting = deque(jobs)
+        while len(self.started) < min(self.most, len(jobs)):
+            self.started.append(_start())
+        for worker, _ in zip(self.started, jobs, strict=False):
+            worker.begin(waiting.popleft())
+        while busy := {worker.connection: worker for worker in self.started if worker.job is not None}:
+            for ready in wait(list(busy)):
+                worker = busy[cast(Connection, ready)]
+                job, worker.job = worker.job, None
+                assert job is not None
+                error = _answer(worker, job)
+                if error is not None:
+                    raise error
+                done(job)
+                if waiting:
+                    worker.begin(waiting.popleft())
+
+
+def _start() -> _Worker:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=_work, args=(theirs,), daemon=True)
     process.start()
     theirs.close()  # so that reading from ours ends when the process does
-    ours.send(job)
-    return _Worker(process, ours, job)
+    return _Worker(process, ours)
 
 
-def _answer(worker: _Worker) -> BnntError | OSError | None:
+def _answer(worker: _Worker, job: Job) -> BnntError | OSError | None:
     try:
         answer: BnntError | OSError | None = worker.connection.recv()
     except (EOFError, ConnectionResetError):
         worker.process.join()
-        return CheckFailed(f"the run {worker.job.title} {_death(worker)}; finished runs stay, the same command goes on")
+        return CheckFailed(f"the run {job.title} {_death(worker, job)}; finished runs stay, the same command goes on")
     return answer
 
 
-def _death(worker: _Worker) -> str:
+def _death(worker: _Worker, job: Job) -> str:
     code = worker.process.exitcode
     if code is not None and code < 0:
         name = signal.Signals(-code).name
         memory = ", which the system does when memory runs out: try fewer --jobs" if name == "SIGKILL" else ""
         return f"was killed by {name}{memory}"
-    return f"ended its process with code {code}: {worker.job.log} says why"
+    return f"ended its process with code {code}: {job.log} says why"
 
 
 def _work(connection: Connection) -> None:
