@@ -10,6 +10,8 @@ namespace bnnt {
 enum : int32_t { type_float = 1, type_uint8 = 2, type_int32 = 6, type_bool = 9 };
 enum : uint64_t { attribute_int = 2, attribute_ints = 7 };
 
+inline constexpr const char *foreign = "not an ONNX file, or a truncated one";
+
 struct File {
   Bytes model;
   Bytes graph;
@@ -49,7 +51,7 @@ template <class Each> bool for_each_node(const File &file, Each each) {
 // Whether the file holds the model-local function `name`, so that a stock runtime can run it too.
 bool has_function(const File &file, Bytes name);
 
-// Attributes of a node. False after error.fail.
+// Attributes of a node (attributes.cpp). False after error.fail.
 bool read_integer(const FileNode &node, const char *key, int64_t low, int64_t high, int64_t &value, Error &error);
 bool read_integers(const FileNode &node, const char *key, int32_t count, int64_t low, int64_t *values, Error &error);
 
