@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import numpy as np
 import pytest
@@ -168,7 +169,9 @@ train(load_recipe(sys.argv[1]), Path(sys.argv[2]), resume="--resume" in sys.argv
 
 def started(*arguments):
     command = [sys.executable, "-c", SCRIPT, *map(str, arguments)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    # a test run in the background of a shell ignores Ctrl-C, and so would its children
+    listen = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=listen)
 
 
 def killed_in_an_epoch(process, folder, signal_number):
