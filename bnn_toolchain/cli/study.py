@@ -31,7 +31,9 @@ def study(
         Budget, typer.Option("--budget", help="small: some minutes on part of the images; full: the whole recipe.")
     ] = Budget.SMALL,
     seeds: Annotated[int, typer.Option("--seeds", min=3, help="Runs that are compared, each setting.")] = 3,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, help="Runs at once; as many as cores if not given.")] = 0,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", min=1, help="Runs at once; as many as cores if not given.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option("--out", help="The study's folder; studies/QUESTION if not given.")
     ] = None,
@@ -51,11 +53,15 @@ def study(
     from bnn_toolchain.study.verdict import verdicts
 
     folder = out if out is not None else Path("studies") / question.value
-    processes = jobs or len(os.sched_getaffinity(0))
-    with progress_bar("runs") as progress:
-        found = ask(
-            question, folder, recipe=recipe, budget=budget.value, seeds=seeds, jobs=processes, progress=progress
-        )
+    processes = jobs or os.cpu_count() or 1
+    try:
+        with progress_bar("runs") as progress:
+            found = ask(
+                question, folder, recipe=recipe, budget=budget.value, seeds=seeds, jobs=processes, progress=progress
+            )
+    except KeyboardInterrupt:
+        note(f"finished runs are kept in {folder}: the same command goes on")
+        raise
     named = f" --recipe {recipe}" if recipe is not None else ""
     write_report(found, folder, f"bnnt study {question.value}{named} --budget {budget.value} --seeds {seeds}")
     note(f"{folder}: report.md, table.csv, summary.json, figure.svg")

@@ -139,6 +139,8 @@ def _work(connection: Connection) -> None:
             _redirect(job.log)
             perform(job.recipe, read(job.recipe.data), job.folder)
         except (BnntError, OSError) as error:
+            if isinstance(error, OSError) and error.filename is None:  # what it prints goes to a file as well
+                error.filename = str(job.folder)
             connection.send(error)
         else:
             connection.send(None)
