@@ -5,7 +5,20 @@ import pytest
 
 from tests.cli.command import bnnt, refused
 
-COMMANDS = ("demo", "recipes", "train", "plot", "inspect", "export", "validate", "bench", "predict", "doctor", "setup")
+COMMANDS = (
+    "demo",
+    "recipes",
+    "train",
+    "plot",
+    "study",
+    "inspect",
+    "export",
+    "validate",
+    "bench",
+    "predict",
+    "doctor",
+    "setup",
+)
 HEAVY = ("torch", "numpy", "onnx", "onnxruntime", "datasets", "pydantic", "PIL", "matplotlib")
 
 
