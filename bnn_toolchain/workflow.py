@@ -136,6 +136,7 @@ def export_model(model: Path, out: Path, targets: Sequence[Target], tflite: bool
         test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
+    from bnn_toolchain.data.config import Folder, Hub, Parquet
     from bnn_toolchain.data.load import load_splits
     from bnn_toolchain.training.config import Recipe
     from bnn_toolchain.training.run import load_run
@@ -147,8 +148,10 @@ def export_model(model: Path, out: Path, targets: Sequence[Target], tflite: bool
         )
     announce("lowering the trained network to integers")
     graph = convert(trained.model, trained.input_spec)
-    splits = load_splits(trained.training.data)
-    test = TestImages(splits.source, splits.test.images, splits.test.labels)
+    data = trained.training.data
+    splits = load_splits(data)
+    name = splits.source if isinstance(data, Parquet | Folder | Hub) else data.source
+    test = TestImages(name, splits.test.images, splits.test.labels)
     source = source_of(model, out)
     return export_bundle(graph, out, test=test, source=source, targets=targets, tflite=tflite, announce=announce)
 
