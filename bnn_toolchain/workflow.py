@@ -163,9 +163,17 @@ def _random_images(graph: Graph, count: int) -> NDArray[np.uint8]:
 
 
 def validate_model(
-    model: Path, engines: Sequence[str], device: str, samples: int | None, announce: Announce, progress: Progress
+    model: Path,
+    engines: Sequence[str],
+    device: str,
+    samples: int | None,
+    hidden: int,
+    announce: Announce,
+    progress: Progress,
 ) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
+
+    The bits of hidden activations are compared on the first ``hidden`` of them.
 
     The images are those of the recipe that a bundle's model was trained by; if that run is not there any more, the
     bundle's golden images. A model file is compared on random ones. ``announce`` is told.
@@ -185,16 +193,18 @@ def validate_model(
         graph = open_model(model)
         announce(f"{model} comes without test images: comparing on random ones, without labels")
         images = _random_images(graph, samples or RANDOM_IMAGES)
-        return validate(graph, _open_file(model, graph, names, where), images, progress=progress)
+        contenders = _open_file(model, graph, names, where)
+        return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
     from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 
     bundle = open_bundle(model)
     contenders = [open_contender(bundle, name, where) for name in names]
     test = _test_split(bundle)
+    labels = None if test is None else test.labels[:samples]
     if test is None:
         announce(f"the training run of {model} is not here: comparing on the golden images, without labels")
-        return validate(bundle.graph, contenders, bundle.golden.images[:samples], progress=progress)
-    return validate(bundle.graph, contenders, test.images[:samples], test.labels[:samples], progress=progress)
+    images = (bundle.golden.images if test is None else test.images)[:samples]
+    return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
 
 
 def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:

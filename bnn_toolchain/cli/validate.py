@@ -27,6 +27,9 @@ def validate(
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="The first so many test images; all if not given.")
     ] = None,
+    hidden: Annotated[
+        int, typer.Option("--hidden", min=0, help="How many of them have their hidden bits compared as well.")
+    ] = 100,
     json: Json = False,
 ) -> None:
     """Compare engines with the reference interpreter: predictions, logits and every hidden bit.
@@ -38,7 +41,7 @@ def validate(
     from bnn_toolchain.workflow import validate_model
 
     with progress_bar("comparing") as progress:
-        report = validate_model(model, engine or ["native"], on, samples, note, progress)
+        report = validate_model(model, engine or ["native"], on, samples, hidden, note, progress)
     if json:
         print_json([asdict(row) | {"failures": row.failures} for row in report.rows])
     else:
