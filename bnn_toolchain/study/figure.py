@@ -10,12 +10,19 @@ from typing import Any
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 
 from bnn_toolchain.study.questions import Measure
 from bnn_toolchain.study.statistics import mean_interval
 from bnn_toolchain.study.study import Compared, Study
 
-STYLE: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "bnnt", "font.size": 8, "axes.spines.top": False}
+STYLE: dict[Any, Any] = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "bnnt",
+    "font.size": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+}
 """Text stays text, and the same study gives the same bytes."""
 
 
@@ -57,7 +64,9 @@ def _accuracies(axes: Axes, study: Study) -> None:
         error = interval.high - interval.mean
         axes.errorbar([number], [interval.mean], yerr=[error], color=f"C{number}", marker="o", capsize=4)
         axes.plot([number] * len(values), values, ".", color="0.4", ms=3)
-    axes.set(xticks=[], ylabel="test accuracy", title="mean, 95 % interval, seeds")
+    axes.set(
+        xticks=[], xlim=(-0.5, len(study.compared) - 0.5), ylabel="test accuracy", title="mean, 95 % interval, seeds"
+    )
 
 
 def _sweeps(axes: Axes, study: Study) -> None:
@@ -65,7 +74,9 @@ def _sweeps(axes: Axes, study: Study) -> None:
         rates = [trial.rate for trial in compared.sweep]
         accuracies = [trial.outcome.validation_accuracy for trial in compared.sweep]
         axes.plot(rates, accuracies, "o-", color=f"C{number}", ms=3, lw=1)
-    axes.set(xscale="log", xlabel="learning rate", ylabel="best validation accuracy", title="sweeps, one seed")
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())  # a sweep within a decade would have its labels overlap
+    axes.set(xlabel="learning rate", ylabel="best validation accuracy", title="sweeps, one seed")
 
 
 def _shares(axes: Axes, study: Study) -> None:
