@@ -20,7 +20,7 @@ from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.metrics import Epoch, read_epochs
 
 SWEEP_SEED = 0
-EXTENSIONS = 2
+EXTENSIONS = 6
 """How often a sweep whose best rate is its lowest or highest goes on in that direction."""
 FEWEST_SEEDS = 3
 Progress = Callable[[int, int], None]

@@ -68,13 +68,15 @@ def _verdict(expectation: Expectation, higher: Compared, lower: Compared, target
         return Verdict(expectation, "undecided", None, f"{pair}: no verdict, some runs of {short} have no such value")
     found = difference(first, second)
     shown = _shown(found, expectation.measure)
-    if found.low > 0:
-        return Verdict(expectation, "agrees", found, f"{pair}: agrees, the difference is {shown}")
-    if found.high < 0:
-        return Verdict(expectation, "disagrees", found, f"{pair}: disagrees, the difference is {shown}")
-    return Verdict(
-        expectation, "undecided", found, f"{pair}: no verdict, the interval is too wide: the difference is {shown}"
-    )
+    if found.low <= 0 <= found.high or math.isnan(found.low):
+        return Verdict(expectation, "undecided", found, f"{pair}: no verdict, the interval includes 0: {shown}")
+    greater, smaller = (higher, lower) if found.low > 0 else (lower, higher)
+    worse = greater if expectation.measure is Measure.EPOCHS else smaller
+    if worse.at_edge and expectation.measure is not Measure.POSITIVE_SHARE:
+        reason = f"'{worse.setting.name}' may do better beyond the rates of its sweep"
+        return Verdict(expectation, "undecided", found, f"{pair}: no verdict, {reason}: {shown}")
+    outcome: Literal["agrees", "disagrees"] = "agrees" if found.low > 0 else "disagrees"
+    return Verdict(expectation, outcome, found, f"{pair}: {outcome}, the difference is {shown}")
 
 
 def _all(compared: Compared, measure: Measure, target: float) -> list[float] | None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -163,7 +164,7 @@ def test_the_share_is_that_of_what_binary_layers_read():
     assert share == pytest.approx(float((read[0] == 1).float().mean())) and share > 0.6
 
 
-def compared(name, *accuracies, epochs=(0.5, 0.9)):
+def compared(name, *accuracies, epochs=(0.5, 0.9), rate=0.1):
     question = question_of(Name.CLIPPING)
     setting = next(each for each in question.settings if each.name == name)
     metrics = tuple(Epoch(n, 0, 1, 1, v, 0, {}, {}, 0.1, 2.0) for n, v in enumerate(epochs, 1))
@@ -171,7 +172,8 @@ def compared(name, *accuracies, epochs=(0.5, 0.9)):
         Trial("seed", name, 0.1, seed, "k", Outcome("", accuracy, 0.9, 2, 2, 1.0, None), metrics)
         for seed, accuracy in enumerate(accuracies, 1)
     )
-    return Compared(setting, trials[:1], 0.1, trials)
+    sweep = tuple(replace(trials[0], role="sweep", rate=rate) for rate in (0.01, 0.1, 1.0))
+    return Compared(setting, sweep, rate, trials)
 
 
 def verdict_of(first, second):
@@ -190,5 +192,13 @@ def test_verdicts():
     _, (accuracy, _) = verdict_of(clipped, compared("no clip", 0.96, 0.961, 0.959))
     assert accuracy.outcome == "disagrees"
     _, (accuracy, epochs) = verdict_of(clipped, compared("no clip", 0.90, 0.96, 0.93, epochs=(0.5, 0.6)))
-    assert accuracy.outcome == "undecided" and "the interval is too wide" in accuracy.words
+    assert accuracy.outcome == "undecided" and "the interval includes 0" in accuracy.words
     assert epochs.outcome == "undecided" and "some runs of 'no clip' have no such value" in epochs.words
+
+
+def test_no_verdict_on_a_setting_whose_sweep_ended_too_early():
+    clipped, unclipped = (0.93, 0.94, 0.935), (0.90, 0.91, 0.905)
+    _, (accuracy, _) = verdict_of(compared("all clips", *clipped), compared("no clip", *unclipped, rate=1.0))
+    assert accuracy.outcome == "undecided" and "'no clip' may do better beyond the rates" in accuracy.words
+    _, (accuracy, _) = verdict_of(compared("all clips", *clipped, rate=0.01), compared("no clip", *unclipped))
+    assert accuracy.outcome == "agrees"  # what is better already may be better still
