@@ -253,11 +253,16 @@ def bench_model(model: str, device: str) -> Benchmark:
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.benchmark import benchmark
     from bnn_toolchain.runtime.devices.device import device_from
-    from bnn_toolchain.training.recipe import recipe_names
 
     where = device_from(device)
-    graph = untrained(model) if model in recipe_names() and not Path(model).exists() else open_model(Path(model))
-    return benchmark(onnx.to_bytes(graph), where)
+    if Path(model).exists():
+        return benchmark(onnx.to_bytes(open_model(Path(model))), where)
+    from bnn_toolchain.training.recipe import recipe_names  # it needs torch, which a model file does not
+
+    if model not in recipe_names():
+        names = ", ".join(recipe_names())
+        raise UsageError(f"{model} is neither a path nor a recipe: give a run, a bundle, a file, or one of {names}")
+    return benchmark(onnx.to_bytes(untrained(model)), where)
 
 
 def untrained(recipe: str) -> Graph:

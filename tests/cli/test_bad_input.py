@@ -89,6 +89,7 @@ def test_names_that_do_not_exist(work):
     refused(bnnt("validate", work / "bundle", "--engine", "tensorflow"), 2, "tensorflow", "native")
     refused(bnnt("validate", work / "bundle", "--on", "toaster"), 2, "toaster", "qemu:CPU")
     refused(bnnt("export", work / "run", "--target", "toaster"), 2, "toaster", "arm64")
+    refused(bnnt("bench", "toaster"), 2, "toaster is neither a path nor a recipe", "digits")
     refused(bnnt("export", work / "run", "--format", "onnx,coreml"), 2, "coreml", "lce")
     refused(bnnt("export", work / "run", "--format", "lce"), 2, "add onnx")
     refused(bnnt("validate", work / "bundle", "--engine", "lce"), 2, "--format onnx,lce,native")

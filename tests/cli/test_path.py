@@ -102,6 +102,27 @@ def test_a_tflite_file_does_what_an_onnx_file_does(for_lce, work, tmp_path):
     assert (tmp_path / "bundle" / "model.onnx").read_bytes() == (for_lce / "model.onnx").read_bytes()
 
 
+WITHOUT_TORCH = """
+import sys
+sys.modules["torch"] = None  # importing it fails
+from bnn_toolchain.cli import main
+main()
+"""
+
+
+def test_model_files_need_no_torch(for_lce, tmp_path):
+    file = str(for_lce / "model.tflite")
+    for arguments in (
+        ("inspect", file),
+        ("validate", file, "--engine", "native", "--engine", "lce", "--samples", "3"),
+        ("bench", file),
+        ("export", file, "--format", "onnx,lce,native", "--out", str(tmp_path / "bundle")),
+    ):
+        command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
+        process = subprocess.run(command, capture_output=True, text=True)
+        assert process.returncode == 0, process.stderr
+
+
 def test_bench_prices_every_engine(work):
     found = json.loads(bnnt("bench", work / "bundle", "--json").stdout)
     assert [(timing["engine"], timing["network"]) for timing in found["timings"] if timing["engine"] != "lce"] == [
