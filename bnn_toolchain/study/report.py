@@ -151,7 +151,7 @@ def _row(compared: Compared, target: float) -> tuple[str, ...]:
     shares = _present([trial.outcome.positive_share for trial in compared.trials])
     return (
         compared.setting.name,
-        f"{compared.rate:.2g}",
+        f"{compared.rate:.3g}",
         f"{accuracy.mean:.2%} ± {(accuracy.high - accuracy.mean) * 100:.2f}",
         f"{validation:.2%}",
         epochs,
