@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.ops import (
     BinaryConv2d,
     BinaryDense,
@@ -17,7 +18,6 @@ from bnn_toolchain.converters.ops import (
     PixelNormalize,
     ToReal,
     Value,
-    infer,
 )
 from bnn_toolchain.data.input import InputSpec
 

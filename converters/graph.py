@@ -12,7 +12,8 @@ from functools import cached_property
 
 import numpy as np
 
-from bnn_toolchain.converters.ops import Kind, Op, Value, infer
+from bnn_toolchain.converters.infer import infer
+from bnn_toolchain.converters.ops import Kind, Op, Value
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
 

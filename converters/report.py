@@ -7,6 +7,7 @@ from math import prod
 
 from bnn_toolchain.converters.float_ops import OutputTransform, PRelu
 from bnn_toolchain.converters.graph import Graph, Node
+from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.ops import (
     Affine,
     BinaryConv2d,
@@ -21,7 +22,6 @@ from bnn_toolchain.converters.ops import (
     PixelNormalize,
     Threshold,
     Value,
-    infer,
 )
 
 ACTIVATION_BITS = {Kind.PIXELS: 8, Kind.BITS: 1, Kind.ACC: 32, Kind.REAL: 32}

@@ -12,9 +12,10 @@ from numpy.typing import DTypeLike, NDArray
 
 from bnn_toolchain.converters.float_ops import Clamp
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.lce.container import Container, Operator, Tensor
 from bnn_toolchain.converters.lce.geometry import SAME, VALID, Pads, same_pads
-from bnn_toolchain.converters.ops import Hardtanh, Kind, Op, PixelNormalize, Relu, Value, infer
+from bnn_toolchain.converters.ops import Hardtanh, Kind, Op, PixelNormalize, Relu, Value
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unsupported
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters.float_ops import border
+from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.lce.emitter import WORD, Emitter, windows, words
 from bnn_toolchain.converters.lce.geometry import SAME, VALID, padding_of
 from bnn_toolchain.converters.lce.thresholds import folds, limits, offsets
@@ -19,7 +20,6 @@ from bnn_toolchain.converters.ops import (
     MaxPool,
     Threshold,
     Value,
-    infer,
     pack_bits,
     unpack_bits,
 )

@@ -5,6 +5,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.ops import (
     Add,
     Affine,
@@ -24,7 +25,6 @@ from bnn_toolchain.converters.ops import (
     Threshold,
     ToReal,
     Value,
-    infer,
 )
 from bnn_toolchain.errors import Unsupported
 from tests.converters.graphs import fused, mixed
