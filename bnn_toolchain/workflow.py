@@ -209,7 +209,7 @@ def validate_model(
 
 def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
     """The engines on the file itself where they read its format, else on the same graph in theirs."""
-    from bnn_toolchain.converters import lce, onnx
+    from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.devices.device import Local
     from bnn_toolchain.runtime.engines.engine import open_session
     from bnn_toolchain.runtime.engines.reference import ReferenceSession
@@ -222,11 +222,18 @@ def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device:
         if engine == "reference":
             session: Session = ReferenceSession(graph)
         elif engine.startswith("lce"):
-            session = open_session(engine, b"", tflite=own if model.suffix == ".tflite" else lce.to_bytes(graph))
+            session = open_session(engine, b"", tflite=own if model.suffix == ".tflite" else _tflite(graph))
         else:
             session = open_session(engine, own if model.suffix == ".onnx" else onnx.to_bytes(graph))
         found.append(Contender(engine, str(device), session))
     return found
+
+
+def _tflite(graph: Graph) -> bytes:
+    require_lce()
+    from bnn_toolchain.converters import lce
+
+    return lce.to_bytes(graph)
 
 
 def _test_split(bundle: Bundle) -> Labelled | None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_toolchain.converters import require_lce
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.digest import Hidden
 
@@ -72,19 +73,20 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None, tfli
 
             return reference.load(model)
         case "torch":
-            from bnn_toolchain.runtime.engines import torch
+            from bnn_toolchain.runtime.engines.torch import load as load_trained
 
             if run is None:
                 raise Unavailable(
                     "the torch engine runs the trained module, and the model names no training run: "
                     "give the run folder, or leave this engine out"
                 )
-            return torch.load(model, run)
+            return load_trained(model, run)
 
 
 def _lce(tflite: bytes | None, kernel: Kernel) -> Session:
-    from bnn_toolchain.runtime.engines import lce
-
     if tflite is None:
         raise UsageError("LCE runs .tflite files, and the bundle has none: export with --format onnx,lce,native")
+    require_lce()
+    from bnn_toolchain.runtime.engines import lce
+
     return lce.load(tflite, kernel)

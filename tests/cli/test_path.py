@@ -102,12 +102,17 @@ def test_a_tflite_file_does_what_an_onnx_file_does(for_lce, work, tmp_path):
     assert (tmp_path / "bundle" / "model.onnx").read_bytes() == (for_lce / "model.onnx").read_bytes()
 
 
-WITHOUT_TORCH = """
+WITHOUT = """
 import sys
-sys.modules["torch"] = None  # importing it fails
+sys.modules[sys.argv.pop(1)] = None  # importing it fails
 from bnn_toolchain.cli import main
 main()
 """
+
+
+def bnnt_without(package, *arguments):
+    command = [sys.executable, "-c", WITHOUT, package, *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
 def test_model_files_need_no_torch(for_lce, tmp_path):
@@ -118,9 +123,16 @@ def test_model_files_need_no_torch(for_lce, tmp_path):
         ("bench", file),
         ("export", file, "--format", "onnx,lce,native", "--out", str(tmp_path / "bundle")),
     ):
-        command = [sys.executable, "-c", WITHOUT_TORCH, *arguments]
-        process = subprocess.run(command, capture_output=True, text=True)
+        process = bnnt_without("torch", *arguments)
         assert process.returncode == 0, process.stderr
+
+
+def test_only_tflite_files_need_the_packages_for_them(for_lce):
+    for model in (for_lce, for_lce / "model.onnx"):
+        process = bnnt_without("tflite", "validate", model, "--samples", 3)
+        assert process.returncode == 0, process.stderr
+    for arguments in (("inspect", for_lce / "model.tflite"), ("validate", for_lce, "--engine", "lce")):
+        refused(bnnt_without("tflite", *arguments), 3, "pip install 'bnnt[lce]'")
 
 
 def test_bench_prices_every_engine(work):
