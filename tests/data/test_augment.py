@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -62,3 +64,42 @@ def test_a_crop_beyond_the_image_still_mirrors():
 def test_negative_moves_are_refused():
     with pytest.raises(ValidationError, match="shift"):
         Augment(shift=-1)
+
+
+def interpolated(image, y, x):
+    """The value at a real position, from the four pixels around it; 0 outside."""
+    height, width = image.shape[:2]
+    value = np.zeros(image.shape[2])
+    for row in (math.floor(y), math.floor(y) + 1):
+        for column in (math.floor(x), math.floor(x) + 1):
+            if 0 <= row < height and 0 <= column < width:
+                value += image[row, column] * (1 - abs(y - row)) * (1 - abs(x - column))
+    return value
+
+
+@pytest.mark.parametrize(("rotate", "zoom"), [(180, 0.0), (30, 0.3), (0, 0.9)])
+def test_turns_and_zooms_are_those_of_pixels_looked_up_one_by_one(rotate, zoom):
+    """On images that are not square, where the two axes have units of their own."""
+    angles, sides = (torch.rand(2, 50, generator=torch.Generator().manual_seed(5)) * 2 - 1).numpy()
+    turned = batch(5, rotate=rotate, zoom=zoom).numpy()
+    assert not np.array_equal(turned, IMAGES[INDEX].numpy())
+    for image, original, a, s in zip(turned, IMAGES[INDEX].numpy(), angles, sides, strict=True):
+        angle, side = a * math.radians(rotate), 1 + s * zoom
+        for y, x in np.ndindex(6, 5):
+            u, v = (x - 2) / side, (y - 2.5) / side
+            source_y, source_x = v * math.cos(angle) + u * math.sin(angle), u * math.cos(angle) - v * math.sin(angle)
+            wanted = interpolated(original, source_y + 2.5, source_x + 2)
+            np.testing.assert_allclose(image[y, x], wanted, atol=0.51)  # rounded to whole numbers
+
+
+def test_a_turn_goes_before_the_shift():
+    """What a shift brings in is 0 even where the turn put something."""
+    both = batch(2, rotate=20, zoom=0.1, shift=5)
+    assert both.shape == (50, 6, 5, 3) and both.dtype == torch.uint8
+    assert torch.equal(both, batch(2, rotate=20, zoom=0.1, shift=5))
+
+
+@pytest.mark.parametrize(("field", "value"), [("rotate", 181), ("rotate", -1), ("zoom", 1), ("zoom", -0.1)])
+def test_turns_and_zooms_out_of_range_are_refused(field, value):
+    with pytest.raises(ValidationError, match=field):
+        Augment(**{field: value})
