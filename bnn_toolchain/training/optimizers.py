@@ -17,6 +17,7 @@ from pydantic import (
 )
 from torch import nn
 
+from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import clip_latents_after_step, latent_weights
 from bnn_toolchain.training.bop import BopOptimizer
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 BETAS = ("adam", "adamw", "adamax", "nadam", "radam")
 """Adam's family: ``momentum`` is beta1 and ``beta2`` beta2."""
+FIRST_MOMENTS = {"muon": 0.95, "sgd": 0.0, "rmsprop": 0.0}
+"""What ``momentum`` is, unless given, of the others that have one."""
 FUSED = ("adam", "adamw", "sgd", "adagrad")
 
 
@@ -41,16 +44,19 @@ Name: TypeAlias = Literal[
     "asgd",
     "adafactor",
     "rprop",
+    "muon",
 ]
 
 
 class Optimizer(BaseModel):
-    """An optimizer of torch.optim. (Left out: LBFGS, SparseAdam and Muon, which do not fit these networks' parameters.)
+    """An optimizer of torch.optim, all but LBFGS and SparseAdam: no network here has what they are for.
+
+    Muon moves matrices alone, so it can be the ``optimizer`` of dense binary layers, beside a ``real_optimizer``.
 
     ``beta2`` is the decay of the second moment, the mean of squared gradients that adaptive methods divide by: the
     lower, the faster old gradients are forgotten. Adam's family calls it beta2, RMSprop alpha, Adadelta rho; it is 0.99
     unless given. Adagrad never forgets, and the others have none. ``momentum`` is the decay of the first moment: beta1
-    of Adam's family, 0.9 unless given, and the momentum of SGD and RMSprop, 0 unless given.
+    of Adam's family, 0.9 unless given, and the momentum of Muon, 0.95, and of SGD and RMSprop, 0 unless given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -68,7 +74,7 @@ class Optimizer(BaseModel):
             return raw
         name = raw.get("name", "adam")
         second = 0.99 if name in (*BETAS, "rmsprop", "adadelta") else None
-        first = 0.9 if name in BETAS else 0.0 if name in ("sgd", "rmsprop") else None
+        first = 0.9 if name in BETAS else FIRST_MOMENTS.get(name)
         given = {key: value for key, value in raw.items() if value is not None}
         return {"beta2": second, "momentum": first} | given
 
@@ -76,7 +82,7 @@ class Optimizer(BaseModel):
     def _is_consistent(self) -> Optimizer:
         if self.beta2 is not None and self.name not in (*BETAS, "rmsprop", "adadelta"):
             raise ValueError(f"{self.name} has no decay of a second moment: leave beta2 out")
-        if self.momentum is not None and self.name not in (*BETAS, "rmsprop", "sgd"):
+        if self.momentum is not None and self.name not in (*BETAS, *FIRST_MOMENTS):
             raise ValueError(f"{self.name} has no decay of a first moment: leave momentum out")
         if self.weight_decay and self.name == "rprop":
             raise ValueError("rprop has no weight decay: leave weight_decay out")
@@ -107,6 +113,9 @@ def make_optimizers(model: nn.Module, stage: Stage) -> list[tuple[torch.optim.Op
     """New optimizers for a stage, each with its learning rate; a parameter belongs to exactly one of them.
 
     Latent weights are a group of their own, which the latent clip keeps in if the stage says so.
+
+    Raises:
+        UsageError: muon would have to move parameters that are no matrices.
     """
     latent = latent_weights(model)
     real: dict[str, Any] = {"params": [p for name, p in model.named_parameters() if name not in latent]}
@@ -119,6 +128,8 @@ def make_optimizers(model: nn.Module, stage: Stage) -> list[tuple[torch.optim.Op
     for config, groups in plan:
         filled = [group for group in groups if group["params"]]
         if filled:
+            if config.name == "muon":
+                _refuse_all_but_matrices(model, filled)
             optimizer = _make(filled, config)
             clip_latents_after_step(optimizer)
             optimizers.append((optimizer, config.lr))
@@ -136,7 +147,7 @@ def _make(groups: list[dict[str, Any]], config: Optimizer | Bop) -> torch.optim.
             own |= {"alpha": config.beta2, "momentum": config.momentum}
         case "adadelta":
             own["rho"] = config.beta2
-        case "sgd":
+        case "sgd" | "muon":
             own["momentum"] = config.momentum
         case _:
             pass
@@ -155,6 +166,17 @@ def _make(groups: list[dict[str, Any]], config: Optimizer | Bop) -> torch.optim.
         "asgd": torch.optim.ASGD,
         "adafactor": torch.optim.Adafactor,
         "rprop": torch.optim.Rprop,
+        "muon": torch.optim.Muon,
     }
     optimizer: torch.optim.Optimizer = kinds[config.name](groups, lr=config.lr, **own)
     return optimizer
+
+
+def _refuse_all_but_matrices(model: nn.Module, groups: list[dict[str, Any]]) -> None:
+    wanted = {id(parameter) for group in groups for parameter in group["params"]}
+    others = [f"{n} {list(p.shape)}" for n, p in model.named_parameters() if id(p) in wanted and p.ndim != 2]
+    if others:
+        raise UsageError(
+            f"muon moves matrices alone, and cannot move {', '.join(others)}: give a real_optimizer for what is not "
+            "binary, or another optimizer for binary convolutions"
+        )

@@ -155,18 +155,23 @@ def _merged(common: Any, own: Any) -> Any:
 def _line(problem: Any, resolved: Raw, known: set[str], single: bool) -> str:
     path: list[str] = []
     place: Any = resolved
-    *outer, last = problem["loc"]
-    for key in outer:  # some keys are not the user's but the chosen kind of a union
+    kind, last = "", problem["loc"][-1]
+    for key in problem["loc"]:
         if (isinstance(place, dict) and key in place) or (
             isinstance(place, list | tuple) and isinstance(key, int) and key < len(place)
         ):
             place = place[key]
-        else:
+        elif problem["type"] != "missing" or key != last:
+            kind = str(key)  # not the user's field, but the chosen kind of a union
             continue
         path.append(str(key))
-    dotted = ".".join([*path, str(last)])
-    dotted = dotted.removeprefix("stages.0.") if single else dotted
+    dotted = ".".join(path)
+    dotted = dotted.removeprefix("stages.0").removeprefix(".") if single else dotted
     match problem["type"]:
+        case "value_error":
+            return f"{dotted}: {problem['ctx']['error']}" if dotted else str(problem["ctx"]["error"])
+        case "extra_forbidden" if last in known and kind:
+            return f"{dotted}: no field of {kind}"
         case "extra_forbidden":
             return f"{dotted}: no such field{_near(str(last), known)}"
         case "missing":

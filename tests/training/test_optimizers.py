@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.layers import BinaryLinear
+from bnn_toolchain.layers import BinaryConv2d, BinaryLinear
 from bnn_toolchain.training.bop import BopOptimizer
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.fit import fit
@@ -27,7 +27,7 @@ def small():
     return nn.Sequential(BinaryLinear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
 
 
-@pytest.mark.parametrize("name", get_args(Name))
+@pytest.mark.parametrize("name", [name for name in get_args(Name) if name != "muon"])
 def test_every_optimizer_is_torch_s_own(name):
     """Four steps move the parameters as torch's optimizer of that name does with the same settings."""
     config = stage(optimizer={"name": name, "lr": 0.01}, latent_clip=False)
@@ -54,6 +54,29 @@ def test_every_optimizer_is_torch_s_own(name):
     assert not torch.equal(model[0].weight, small()[0].weight)
 
 
+def test_muon_moves_dense_binary_weights_as_torch_s_own():
+    config = stage(optimizer={"name": "muon", "lr": 0.01}, real_optimizer={"lr": 0.01}, latent_clip=False)
+    model = small()
+    twin = copy.deepcopy(model)
+    (muon, _), (_, _) = make_optimizers(model, config)
+    reference = torch.optim.Muon([twin[0].weight], lr=0.01, weight_decay=0.0, momentum=0.95)
+    x = torch.randn(8, 6)
+    for _ in range(3):
+        for each, moving in ((model, muon), (twin, reference)):
+            moving.zero_grad()
+            each(x).square().sum().backward()
+            moving.step()
+    assert torch.equal(model[0].weight, twin[0].weight) and not torch.equal(model[0].weight, small()[0].weight)
+
+
+def test_muon_names_what_it_cannot_move():
+    with pytest.raises(UsageError, match=r"cannot move 1\.weight \[5\], 1\.bias \[5\], 2\.bias \[2\]"):
+        make_optimizers(small(), stage(optimizer={"name": "muon", "lr": 0.01}))
+    with pytest.raises(UsageError, match=r"cannot move 0\.weight \[2, 1, 3, 3\].* binary convolutions"):
+        config = stage(optimizer={"name": "muon", "lr": 0.01}, real_optimizer={"lr": 0.01})
+        make_optimizers(nn.Sequential(BinaryConv2d(1, 2, 3)), config)
+
+
 @pytest.mark.parametrize(
     ("name", "where"), [("adam", "betas"), ("adamax", "betas"), ("rmsprop", "alpha"), ("adadelta", "rho")]
 )
@@ -74,7 +97,7 @@ def test_the_second_moment_s_decay_is_one_field(name, where):
         ({"optimizer": {"name": "lbfgs", "lr": 0.1}}, r"optimizer\.name: Input should be 'adam'"),
         ({"optimizer": {"name": "bop", "lr": 0.1}}, r"bop has no latent weights to clip: set latent_clip to false"),
         ({"optimizer": {"name": "bop", "lr": 0.1}, "latent_clip": False}, r"give a real_optimizer"),
-        ({"optimizer": {"name": "bop", "lr": 0.1, "beta2": 0.9}}, r"optimizer\.beta2: no such field"),
+        ({"optimizer": {"name": "bop", "lr": 0.1, "beta2": 0.9}}, r"optimizer\.beta2: no field of bop"),
         ({"optimizer": {"lr": 0.1}, "epochs": None}, r"a stage that never ends: give epochs, patience or both"),
         (
             {"optimizer": {"lr": 0.1}, "epochs": None, "patience": 2, "schedule": {"kind": "cosine", "lr_final": 0.01}},
