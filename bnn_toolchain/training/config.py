@@ -73,8 +73,8 @@ class Training(Config):
     ``init_from`` names a run folder whose best weights the network starts from, such as that of its float twin.
     ``precision`` is that of training steps: ``mixed`` is bf16 autocast with integer products of binary values, ``auto``
     becomes ``mixed`` where the processor has bf16 instructions, else ``fp32``. Evaluation and export are always fp32.
-    ``compile`` has torch.compile make one program of a step: it takes a minute, needs a C++ compiler, and pays where a
-    run takes many.
+    ``compile`` has torch.compile make one program of a step: it takes a minute and needs a C++ compiler. Whether that
+    pays depends on the network and the threads: ``python -m bnn_toolchain.training.speed --compile`` tells.
     """
 
     seed: NonNegativeInt = 0
