@@ -2,6 +2,7 @@
 
 from bnn_toolchain.layers.binary import BinaryConv2d, BinaryLinear
 from bnn_toolchain.layers.latent import (
+    clip_latents,
     clip_latents_after_step,
     flip_ratio,
     latent_weights,
@@ -15,6 +16,7 @@ __all__ = [
     "BinaryLinear",
     "Gradient",
     "Sign",
+    "clip_latents",
     "clip_latents_after_step",
     "flip_ratio",
     "latent_weights",

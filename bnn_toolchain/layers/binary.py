@@ -52,7 +52,9 @@ class BinaryLinear(BinaryLayer):
         self.in_features, self.out_features = in_features, out_features
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.scale(linear(x, self.signs()))
+        if self.stochastic and self.training:  # a sign leaves the drawn signs, and their gradient, as they are
+            return self.scale(linear(x, self.signs(), Gradient.PLAIN))
+        return self.scale(linear(x, self.weight, self.gradient))
 
     def extra_repr(self) -> str:
         return f"{self.in_features}, {self.out_features}, gradient={self.gradient}, scaled={self.scaled}"

@@ -42,6 +42,12 @@ def set_stochastic(model: nn.Module, stochastic: bool) -> None:
             module.stochastic = stochastic
 
 
+def clip_latents(model: nn.Module) -> None:
+    """w = min(max(w, -1), 1) for all latent weights of ``model``, now."""
+    for weight in latent_weights(model).values():
+        weight.detach().clamp_(-1.0, 1.0)
+
+
 def clip_latents_after_step(optimizer: Optimizer) -> RemovableHandle:
     """From now on each step ends with w = min(max(w, -1), 1) in the groups whose ``"latent_clip"`` is true.
 

@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.layers import flip_ratio, latent_weights, set_gradients, set_stochastic
+from bnn_toolchain.layers import flip_ratio, latent_weights
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
@@ -33,8 +33,8 @@ from bnn_toolchain.training.metrics import (
     read_summary,
     write_summary,
 )
-from bnn_toolchain.training.optimizers import make_optimizers
 from bnn_toolchain.training.precision import resolve
+from bnn_toolchain.training.stages import start_stage
 from bnn_toolchain.training.watch import watching
 
 
@@ -106,14 +106,12 @@ def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
     try:
         for index in range(progress.stage, len(run.training.stages)):
             stage = run.training.stages[index]
-            optimizers = make_optimizers(run.model, stage)
+            optimizers = start_stage(run.model, stage)
             if index == last.progress.stage:
                 for number, (optimizer, _) in enumerate(optimizers):
                     last.restore_optimizer(optimizer, number)
             else:
                 progress = replace(progress, stage=index, stage_epoch=0, stage_best=-1.0, stale=0)
-            set_gradients(run.model, activations=stage.activation_gradient, weights=stage.weight_gradient)
-            set_stochastic(run.model, stage.stochastic_weights)
             while not _is_over(stage, progress):
                 progress = _epoch(run, stage, optimizers, progress)
     except KeyboardInterrupt:

@@ -26,8 +26,9 @@ from bnn_toolchain.models import MlpConfig, VggConfig, build
 from bnn_toolchain.training.config import Stage
 from bnn_toolchain.training.evaluate import normalised
 from bnn_toolchain.training.losses import squared_hinge
-from bnn_toolchain.training.optimizers import Optimizer, make_optimizers
+from bnn_toolchain.training.optimizers import Optimizer
 from bnn_toolchain.training.precision import autocast, resolve
+from bnn_toolchain.training.stages import start_stage
 
 CPU = torch.device("cpu")
 
@@ -117,7 +118,7 @@ def _our_step(
     model: nn.Module, images: Tensor, labels: Tensor, spec: InputSpec, batch: int, compiled: bool
 ) -> Callable[[], None]:
     forward = torch.compile(model) if compiled else model
-    ((optimizer, _),) = make_optimizers(model, Stage(epochs=1, optimizer=Optimizer(lr=1e-3)))
+    ((optimizer, _),) = start_stage(model, Stage(epochs=1, optimizer=Optimizer(lr=1e-3)))
     precision = resolve("auto", CPU)
     generator = torch.Generator().manual_seed(0)
 
