@@ -130,7 +130,9 @@ Command: `{command}`
 Each setting has its own sweep of it (seed {SWEEP_SEED}, best validation accuracy).{edge} The table has {seeds} other \
 seeds at that rate: mean test accuracy at the best validation epoch, with a 95 % t-interval of the mean. The target is \
 {target:.1%} validation accuracy, {TARGET:.0%} of the best setting's mean; a dash is a run that did not reach it. \
-Verdicts are Welch's t-tests at 5 %. The share of +1 is among the values that binary layers read, mean over layers.
+Verdicts are Welch's t-tests at 5 %, or \
+Mann-Whitney tests of ranks where runs did not reach the target. The share \
+of +1 is among the values that binary layers read, mean over layers.
 
 **Machine**: {_machine()}. Seconds are of one thread, on a machine that may have had other work. All runs: \
 [table.csv](table.csv).

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bnn_toolchain.study.questions import Expectation, Measure
-from bnn_toolchain.study.statistics import Interval, difference
+from bnn_toolchain.study.statistics import CONFIDENCE, Interval, difference, rank_test
 from bnn_toolchain.study.study import Compared, Study, Trial
 
 TARGET = 0.97
@@ -17,7 +17,7 @@ TARGET = 0.97
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether an expectation came true: its difference of means, or None where a run has no such measure."""
+    """Whether an expectation came true; the difference of means, or None where a run has no such measure."""
 
     expectation: Expectation
     outcome: Literal["agrees", "disagrees", "undecided"]
@@ -43,7 +43,11 @@ def seconds_to(trial: Trial, target: float) -> float | None:
 
 
 def verdicts(study: Study) -> list[Verdict]:
-    """One for each expectation of the question, by Welch's t-test; a few planned comparisons, so no correction."""
+    """One for each expectation of the question; a few planned comparisons, so no correction.
+
+    Means are compared by Welch's t-test. Epochs to a target that some runs did not reach have no mean: those runs count
+    as later than all others, and the Mann-Whitney test compares ranks. With three runs a setting it never decides.
+    """
     by_name = {each.setting.name: each for each in study.compared}
     target = target_of(study)
     return [_verdict(each, by_name[each.higher], by_name[each.lower], target) for each in study.question.expectations]
@@ -60,28 +64,49 @@ def measured(trial: Trial, measure: Measure, target: float) -> float | None:
             return trial.outcome.positive_share
 
 
+@dataclass(frozen=True)
+class _Comparison:
+    """Which of two settings has the greater values, if that is certain, and how it shows in words."""
+
+    greater: Compared | None
+    words: str
+    difference: Interval | None = None
+
+
 def _verdict(expectation: Expectation, higher: Compared, lower: Compared, target: float) -> Verdict:
-    pair = f"{expectation.measure}: '{expectation.higher}' above '{expectation.lower}'"
-    first, second = (_all(each, expectation.measure, target) for each in (higher, lower))
-    if first is None or second is None:
-        short = " and ".join(f"'{e.setting.name}'" for e, v in ((higher, first), (lower, second)) if v is None)
-        return Verdict(expectation, "undecided", None, f"{pair}: no verdict, some runs of {short} have no such value")
-    found = difference(first, second)
-    shown = _shown(found, expectation.measure)
-    if found.low <= 0 <= found.high or math.isnan(found.low):
-        return Verdict(expectation, "undecided", found, f"{pair}: no verdict, the interval includes 0: {shown}")
-    greater, smaller = (higher, lower) if found.low > 0 else (lower, higher)
-    worse = greater if expectation.measure is Measure.EPOCHS else smaller
-    if worse.at_edge and expectation.measure is not Measure.POSITIVE_SHARE:
+    measure = expectation.measure
+    pair = f"{measure}: '{expectation.higher}' above '{expectation.lower}'"
+    found = _compared(higher, lower, measure, target)
+    if found.greater is None:
+        return Verdict(expectation, "undecided", found.difference, f"{pair}: no verdict, {found.words}")
+    smaller = lower if found.greater is higher else higher
+    worse = found.greater if measure is Measure.EPOCHS else smaller
+    if worse.at_edge and measure is not Measure.POSITIVE_SHARE:
         reason = f"'{worse.setting.name}' may do better beyond the rates of its sweep"
-        return Verdict(expectation, "undecided", found, f"{pair}: no verdict, {reason}: {shown}")
-    outcome: Literal["agrees", "disagrees"] = "agrees" if found.low > 0 else "disagrees"
-    return Verdict(expectation, outcome, found, f"{pair}: {outcome}, the difference is {shown}")
+        return Verdict(expectation, "undecided", found.difference, f"{pair}: no verdict, {reason}: {found.words}")
+    outcome: Literal["agrees", "disagrees"] = "agrees" if found.greater is higher else "disagrees"
+    return Verdict(expectation, outcome, found.difference, f"{pair}: {outcome}, {found.words}")
 
 
-def _all(compared: Compared, measure: Measure, target: float) -> list[float] | None:
-    values = [measured(trial, measure, target) for trial in compared.trials]
-    return None if None in values else [value for value in values if value is not None]
+def _compared(higher: Compared, lower: Compared, measure: Measure, target: float) -> _Comparison:
+    values = [[measured(trial, measure, target) for trial in each.trials] for each in (higher, lower)]
+    first, second = ([value for value in each if value is not None] for each in values)
+    if (len(first), len(second)) == (len(higher.trials), len(lower.trials)):
+        found = difference(first, second)
+        shown = _shown(found, measure)
+        if found.low <= 0 <= found.high or math.isnan(found.low):
+            return _Comparison(None, f"the interval includes 0: {shown}", found)
+        return _Comparison(higher if found.low > 0 else lower, f"the difference is {shown}", found)
+    if measure is not Measure.EPOCHS:
+        return _Comparison(None, "some runs have no such value")
+    later, p = rank_test(*([math.inf if value is None else value for value in each] for each in values))
+    words = (
+        f"{len(first)} of {len(higher.trials)} runs against {len(second)} of {len(lower.trials)} reached the target, "
+        f"p = {p:.2g} by ranks"
+    )
+    if not p < 1 - CONFIDENCE:
+        return _Comparison(None, words)
+    return _Comparison(higher if later else lower, words)
 
 
 def _shown(interval: Interval, measure: Measure) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnn_toolchain.study.statistics import difference, mean_interval
+from bnn_toolchain.study.statistics import difference, mean_interval, rank_test
 
 
 def test_the_interval_of_a_mean_is_that_of_the_t_test():
@@ -30,3 +30,14 @@ def test_values_without_spread():
     assert difference([2, 2, 2], [1, 1, 1]).low == 1
     assert difference([2, 2, 2], [2, 2, 2]).low == 0
     assert math.isnan(mean_interval([1.0]).low) and math.isnan(difference([1.0], [2.0, 3.0]).high)
+
+
+def test_ranks():
+    first, second = [1, 2, 3, 4], [5, 6, 7, math.inf]
+    later, p = rank_test(first, second)
+    assert not later and p == pytest.approx(2 / math.comb(8, 4))  # this order or its mirror, of all there are
+    assert rank_test(second, first) == (True, p)
+    assert rank_test([2, 2, math.inf], [2, 2, math.inf])[1] == 1
+    assert rank_test([1] * 3, [math.inf] * 3)[1] == pytest.approx(2 / math.comb(6, 3))  # three values say too little
+    assert rank_test([1] * 11, [2] * 11) == (False, pytest.approx(0, abs=1e-4))
+    assert not rank_test([math.inf] * 3, [math.inf] * 3)[1] < 0.05

@@ -193,7 +193,27 @@ def test_verdicts():
     assert accuracy.outcome == "disagrees"
     _, (accuracy, epochs) = verdict_of(clipped, compared("no clip", 0.90, 0.96, 0.93, epochs=(0.5, 0.6)))
     assert accuracy.outcome == "undecided" and "the interval includes 0" in accuracy.words
-    assert epochs.outcome == "undecided" and "some runs of 'no clip' have no such value" in epochs.words
+    assert epochs.outcome == "undecided" and epochs.difference is None
+    assert "no verdict, 3 of 3 runs against 0 of 3 reached the target, p = " in epochs.words
+
+
+def test_runs_that_miss_the_target_come_after_all_others():
+    accuracies = [0.93 + n / 1000 for n in range(6)]
+    reached = compared("all clips", *accuracies, epochs=(0.5, 0.9))
+    missed = compared("no clip", *accuracies, epochs=(0.5, 0.6))
+    _, (_, epochs) = verdict_of(reached, missed)
+    assert epochs.outcome == "disagrees" and "6 of 6 runs against 0 of 6 reached the target, p = 0.00" in epochs.words
+    _, (_, epochs) = verdict_of(replace(missed, setting=reached.setting), replace(reached, setting=missed.setting))
+    assert epochs.outcome == "agrees" and "0 of 6 runs against 6 of 6" in epochs.words
+    _, (_, epochs) = verdict_of(missed_once(reached), missed_once(replace(reached, setting=missed.setting)))
+    assert epochs.outcome == "undecided" and "5 of 6 runs against 5 of 6 reached the target, p = 1 by" in epochs.words
+    _, (_, epochs) = verdict_of(reached, replace(missed, rate=1.0))
+    assert epochs.outcome == "undecided" and "'no clip' may do better beyond the rates" in epochs.words
+
+
+def missed_once(compared):
+    first, *others = compared.trials
+    return replace(compared, trials=(replace(first, epochs=first.epochs[:1]), *others))
 
 
 def test_no_verdict_on_a_setting_whose_sweep_ended_too_early():
