@@ -72,7 +72,7 @@ class InputSpec:
                 offset=tuple(float(o) for o in raw["offset"]),
                 classes=tuple(str(c) for c in raw["classes"]),
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"not an input specification: {error!r} in {raw!r}") from error
 
 

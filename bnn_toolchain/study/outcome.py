@@ -21,6 +21,7 @@ from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.training.stored import parse
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ def read_outcome(folder: Path) -> Outcome:
     """
     path = outcome_file(folder)
     try:
-        return Outcome(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        return parse(Outcome, path.read_bytes())
+    except (OSError, ValueError) as error:
         raise FileFormatError(f"{path} holds what bnnt did not write there: {error}: delete {folder}") from error
 
 

@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.training.stored import parse
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
 
@@ -114,8 +115,8 @@ def read(path: Path) -> Checkpoint:
     """
     try:
         with safe_open(path, framework="pt") as file:
-            progress = Progress(**json.loads((file.metadata() or {})["bnnt"]))
+            progress = parse(Progress, (file.metadata() or {})["bnnt"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
-    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise FileFormatError(f"{path} is not a whole checkpoint of bnnt: {error}") from error
     return Checkpoint(path, progress, tensors)

@@ -6,10 +6,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.training.stored import parse
+
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,7 @@ def read_epochs(path: Path) -> list[Epoch]:
     Raises:
         FileFormatError: another line is not an epoch's.
     """
-    lines = path.read_text(encoding="utf-8").split("\n") if path.exists() else [""]
+    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
     return [_parsed(Epoch, line, path) for line in lines[:-1]]
 
 
@@ -90,12 +93,11 @@ def read_summary(path: Path) -> Summary:
     Raises:
         FileFormatError: it is something else.
     """
-    summary: Summary = _parsed(Summary, path.read_text(encoding="utf-8"), path)
-    return summary
+    return _parsed(Summary, path.read_bytes(), path)
 
 
-def _parsed(kind: Any, text: str, path: Path) -> Any:
+def _parsed(kind: type[Kind], text: bytes, path: Path) -> Kind:
     try:
-        return kind(**json.loads(text))
-    except (ValueError, TypeError) as error:
+        return parse(kind, text)
+    except ValueError as error:
         raise FileFormatError(f"{path} holds what bnnt did not write there: {error}") from error

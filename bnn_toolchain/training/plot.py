@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,4 +88,4 @@ def _curves(axes: Any, epochs: list[Epoch]) -> None:
 
 
 def _by_layer(records: list[dict[str, float]]) -> dict[str, list[float]]:
-    return {name: [record[name] for record in records] for name in records[0]}
+    return {name: [record.get(name, math.nan) for record in records] for name in records[0]}

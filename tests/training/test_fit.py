@@ -11,13 +11,16 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import nn
 
 from bnn_toolchain.errors import CheckFailed, FileFormatError, UsageError
 from bnn_toolchain.layers import BinaryLinear, Gradient, Sign
+from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.fit import fit
+from bnn_toolchain.training.metrics import read_epochs
 from bnn_toolchain.training.recipe import load_recipe, validate
 from bnn_toolchain.training.run import load_run, train
 
@@ -284,6 +287,42 @@ def test_damaged_run_folders(tmp_path):
         (folder / name).write_bytes(whole)
     with pytest.raises(FileFormatError, match="not a run folder"):
         load_run(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"epochs": "many"}, r"summary\.json holds what bnnt did not write there: epochs: Input should be a valid int"),
+        ({"seconds": None}, r"summary\.json holds .*: seconds: Input should be a valid number"),
+    ],
+)
+def test_a_summary_with_wrong_types(tmp_path, change, message):
+    folder = tmp_path / "run"
+    train(load_recipe(str(write_recipe(tmp_path, epochs=1))), folder)
+    summary = json.loads((folder / "summary.json").read_text())
+    (folder / "summary.json").write_text(json.dumps(summary | change))
+    with pytest.raises(FileFormatError, match=message):
+        load_run(folder)
+
+
+@pytest.mark.parametrize(
+    "line", [b"{}", b"[1]", b"nonsense", b"\xff", b"9" * 5000, b"[" * 5000, b'{"epoch": "1"}', b'{"epoch": NaN}']
+)
+def test_metrics_that_are_none(tmp_path, line):
+    (tmp_path / "metrics.jsonl").write_bytes(line + b"\n")
+    with pytest.raises(FileFormatError, match=r"metrics\.jsonl holds what bnnt did not write there"):
+        read_epochs(tmp_path / "metrics.jsonl")
+
+
+@pytest.mark.parametrize("progress", ["{}", '{"epoch": "one"}', '{"epoch": [1]}', "[", "null"])
+def test_a_checkpoint_says_where_the_run_stands(tmp_path, progress):
+    model, path = network(), tmp_path / "last.safetensors"
+    path.write_bytes(save(model.state_dict(), {"bnnt": progress}))
+    if progress == "{}":
+        assert checkpoint.read(path).progress == checkpoint.Progress()  # all of it has a start
+        return
+    with pytest.raises(FileFormatError, match=r"last\.safetensors is not a whole checkpoint of bnnt"):
+        checkpoint.read(path)
 
 
 def test_a_checkpoint_of_another_network(tmp_path):
