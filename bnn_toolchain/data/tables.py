@@ -88,10 +88,10 @@ def class_names(table: pa.Table, column: str, largest: int) -> tuple[str, ...]:
     if raw is None:
         return numbers
     try:
-        names = json.loads(raw)["info"]["features"][column].get("names")
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        names = json.loads(raw)["info"]["features"][column].get("names") or ()
+        return tuple(str(name) for name in names) or numbers
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise FileFormatError(f"the table's 'huggingface' metadata has no feature '{column}': {error!r}") from error
-    return tuple(str(name) for name in names) if names else numbers
 
 
 def _label_feature(names: list[str] | None) -> dict[str, Any]:

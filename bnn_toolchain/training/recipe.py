@@ -6,6 +6,7 @@ import copy
 from difflib import get_close_matches
 from importlib import resources
 from pathlib import Path
+from reprlib import Repr
 from typing import Any, TypeVar
 
 import yaml
@@ -16,6 +17,11 @@ from bnn_toolchain.training.config import Recipe, Stage, Training
 
 Kind = TypeVar("Kind", bound=Training)
 Raw = dict[str, Any]
+SHORT = Repr()
+SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
+"""Shows values in messages: YAML's aliases can make a short file a value without end."""
+NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
+"""What the parser raises: impossible dates and numbers of too many digits are a ValueError, deep nesting the last."""
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -102,7 +108,7 @@ def _file(path: Path) -> str:
 def _mapping(text: str, name: str) -> Raw:
     try:
         raw = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NO_YAML as error:
         raise UsageError(f"{name} is not valid YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise UsageError(f"{name} must hold fields with their values, not {type(raw).__name__}")
@@ -113,7 +119,7 @@ def _parse(value: str, override: str) -> Any:
     # 3e-3 stays text here (YAML 1.1 wants 3.0e-3), and becomes a number where the field is one
     try:
         return yaml.safe_load(value)
-    except yaml.YAMLError as error:
+    except NO_YAML as error:
         raise UsageError(f"--set {override}: the value is not valid YAML") from error
 
 
@@ -177,7 +183,7 @@ def _line(problem: Any, resolved: Raw, known: set[str], single: bool) -> str:
         case "missing":
             return f"{dotted}: is missing"
         case _:
-            return f"{dotted}: {problem['msg']}, not {problem['input']!r}"
+            return f"{dotted}: {problem['msg']}, not {SHORT.repr(problem['input'])}"
 
 
 def _field_names(kind: type[Training]) -> set[str]:

@@ -222,6 +222,17 @@ def test_labels_that_make_no_sense(tmp_path, labels, message):
         load_splits(Parquet(source="parquet", train=tmp_path / "t.parquet", test=tmp_path / "t.parquet"))
 
 
+@pytest.mark.parametrize(
+    "metadata", ["", "[" * 100_000, "[]", "{}", '{"info": {"features": {"label": {"names": 5}}}}', b"\xff"]
+)
+def test_class_names_that_make_no_sense(tmp_path, metadata):
+    cells = [png(image) for image in pictures(20, (4, 4))]
+    table = pa.table({"image": cells, "label": np.arange(20) % 2}).replace_schema_metadata({"huggingface": metadata})
+    pq.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(FileFormatError, match="metadata has no feature 'label'"):
+        load_splits(Parquet(source="parquet", train=tmp_path / "t.parquet", test=tmp_path / "t.parquet"))
+
+
 def test_a_corrupt_image_in_a_table_is_named_by_its_row(tmp_path):
     cells = [png(image) for image in pictures(20, (4, 4))]
     cells[13] = cells[13][:50]

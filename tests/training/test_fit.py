@@ -280,7 +280,7 @@ def test_damaged_run_folders(tmp_path):
     assert isinstance(load_run(folder).model, nn.Module)
     for name in ("best.safetensors", "input.json", "recipe.yaml", "summary.json"):
         whole = (folder / name).read_bytes()
-        for content in (whole[: len(whole) // 2], b"foreign", b""):
+        for content in (whole[: len(whole) // 2], b"foreign", b"", b"[" * 100_000, b"\xff"):
             (folder / name).write_bytes(content)
             with pytest.raises(FileFormatError, match=name if name != "recipe.yaml" else "not a run folder"):
                 load_run(folder)

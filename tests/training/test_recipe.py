@@ -122,6 +122,10 @@ def test_an_unknown_recipe_suggests_the_near_one():
         load_recipe("digit")
 
 
+BOMB = "".join(f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]\n" if n else "a0: &a0 [x, x]\n" for n in range(60)) + "seed: *a59"
+"""2^60 elements, for who counts them."""
+
+
 def test_files_that_are_no_recipes(tmp_path):
     with pytest.raises(UsageError, match=r"cannot read the recipe .*none\.yaml"):
         load_recipe(str(tmp_path / "none.yaml"))
@@ -130,6 +134,11 @@ def test_files_that_are_no_recipes(tmp_path):
         (b"a: [", "not valid YAML"),
         (b"- 1", "must hold fields"),
         (b"\xff\xfe\x80", "cannot read"),
+        (b"seed: 2026-13-45", "not valid YAML"),
+        (b"seed: " + b"9" * 5000, "not valid YAML"),
+        (b"seed: " + b"[" * 100_000, "not valid YAML"),
+        (b"seed: &a [*a]", "seed: Input should be a valid integer"),
+        (BOMB.encode(), "seed: Input should be a valid integer"),
     ):
         path.write_bytes(content)
         with pytest.raises(UsageError, match=message):
