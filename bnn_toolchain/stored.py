@@ -1,4 +1,4 @@
-"""JSON that a run wrote, read back with its types checked: the folder may come from anywhere."""
+"""JSON of ours, read back with its types checked: the file may come from anywhere."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ Kind = TypeVar("Kind")
 
 
 def parse(kind: type[Kind], text: str | bytes) -> Kind:
-    """An instance of the dataclass ``kind`` from its JSON.
+    """An instance of ``kind``, a dataclass or a pydantic model, from its JSON.
 
     Raises:
         ValueError: it is something else; the message names the first wrong field.

@@ -27,6 +27,7 @@ from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.engines.engine import EngineName, open_session
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
 from bnn_toolchain.runtime.validate import Contender
+from bnn_toolchain.stored import parse
 
 MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
 LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
@@ -229,11 +230,9 @@ def read_manifest(path: Path) -> Manifest:
     if len(data) > LARGEST_MANIFEST:
         raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
     try:
-        manifest = Manifest.model_validate_json(data)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise FileFormatError(f"{file} is truncated, corrupt or foreign: {where}: {first['msg']}") from error
+        manifest = parse(Manifest, data)
+    except ValueError as error:
+        raise FileFormatError(f"{file} is truncated, corrupt or foreign: {error}") from error
     except UsageError as error:
         raise FileFormatError(f"{file}: {error}") from error
     for name in (*manifest.files, *(target.folder for target in manifest.targets)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -21,8 +22,7 @@ def linear(x: Tensor, latent: Tensor, gradient: Gradient) -> Tensor:
     if eager and x.device.type == "cpu" and x.ndim == 2 and torch.is_autocast_enabled("cpu"):
         integers = x.detach().to(torch.int8)
         if torch.equal(integers.to(x.dtype), x):
-            product: Tensor = _IntegerLinear.apply(x, latent, gradient, integers)  # type: ignore[no-untyped-call]
-            return product
+            return _integer_linear(x, latent, gradient, integers)
     return functional.linear(x, sign(latent, gradient))
 
 
@@ -47,3 +47,6 @@ class _IntegerLinear(torch.autograd.Function):
             return for_x, None, None, None
         for_signs = (rounded.t() @ integers.to(torch.bfloat16)).to(of_latent)
         return for_x, surrogate(for_signs, latent, context.gradient), None, None
+
+
+_integer_linear: Callable[..., Tensor] = _IntegerLinear.apply

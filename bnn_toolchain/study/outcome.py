@@ -17,11 +17,11 @@ from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError
 from bnn_toolchain.files import write_atomically
 from bnn_toolchain.layers.binary import BinaryLayer
+from bnn_toolchain.stored import parse
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.run import load_run, train
-from bnn_toolchain.training.stored import parse
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from torch.optim import Optimizer
 
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import write_atomically
-from bnn_toolchain.training.stored import parse
+from bnn_toolchain.stored import parse
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
 

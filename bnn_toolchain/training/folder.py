@@ -13,7 +13,6 @@ from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.files import write_atomically
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.recipe import dump, read_dump
-from bnn_toolchain.training.stored import parse
 
 
 @dataclass(frozen=True)
@@ -111,8 +110,8 @@ class RunFolder:
             FileFormatError: input.json is missing or not what was written.
         """
         try:
-            return parse(InputSpec, self.input.read_bytes())
-        except (OSError, ValueError, UsageError) as error:
+            return InputSpec.from_json(json.loads(self.input.read_bytes()))
+        except (OSError, ValueError, RecursionError, UsageError) as error:
             raise FileFormatError(f"{self.input} is not an input specification: {error}") from error
 
 

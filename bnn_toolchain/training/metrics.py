@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import write_atomically
-from bnn_toolchain.training.stored import parse
+from bnn_toolchain.stored import parse
 
 Kind = TypeVar("Kind")
 

@@ -308,19 +308,16 @@ def test_a_summary_with_wrong_types(tmp_path, change, message):
 @pytest.mark.parametrize(
     "line", [b"{}", b"[1]", b"nonsense", b"\xff", b"9" * 5000, b"[" * 5000, b'{"epoch": "1"}', b'{"epoch": NaN}']
 )
-def test_metrics_that_are_none(tmp_path, line):
+def test_lines_that_are_no_epochs(tmp_path, line):
     (tmp_path / "metrics.jsonl").write_bytes(line + b"\n")
     with pytest.raises(FileFormatError, match=r"metrics\.jsonl holds what bnnt did not write there"):
         read_epochs(tmp_path / "metrics.jsonl")
 
 
-@pytest.mark.parametrize("progress", ["{}", '{"epoch": "one"}', '{"epoch": [1]}', "[", "null"])
-def test_a_checkpoint_says_where_the_run_stands(tmp_path, progress):
+@pytest.mark.parametrize("progress", ['{"epoch": "one"}', '{"epoch": [1]}', "[", "null"])
+def test_a_checkpoint_that_does_not_say_where_the_run_stands(tmp_path, progress):
     model, path = network(), tmp_path / "last.safetensors"
     path.write_bytes(save(model.state_dict(), {"bnnt": progress}))
-    if progress == "{}":
-        assert checkpoint.read(path).progress == checkpoint.Progress()  # all of it has a start
-        return
     with pytest.raises(FileFormatError, match=r"last\.safetensors is not a whole checkpoint of bnnt"):
         checkpoint.read(path)
 
