@@ -10,6 +10,7 @@ from bnn_toolchain.layers.latent import (
     set_stochastic,
 )
 from bnn_toolchain.layers.sign import Gradient, Sign, sign
+from bnn_toolchain.layers.unwrapped import plain_names, unwrapped
 
 __all__ = [
     "BinaryConv2d",
@@ -20,7 +21,9 @@ __all__ = [
     "clip_latents_after_step",
     "flip_ratio",
     "latent_weights",
+    "plain_names",
     "set_gradients",
     "set_stochastic",
     "sign",
+    "unwrapped",
 ]

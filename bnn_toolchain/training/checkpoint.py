@@ -20,6 +20,7 @@ from torch.optim import Optimizer
 
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.layers import plain_names
 from bnn_toolchain.stored import parse
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
@@ -52,14 +53,15 @@ class Checkpoint:
     tensors: dict[str, Tensor]
 
     def restore_model(self, model: nn.Module) -> None:
-        """Load the model's parameters and buffers.
+        """Load the parameters and buffers of the model, or of the module inside its wrappers.
 
         Raises:
             FileFormatError: they are of another network.
         """
         state = {name.removeprefix(MODEL): value for name, value in self.tensors.items() if name.startswith(MODEL)}
+        wrapped = {plain: name for name, plain in plain_names(model).items()}
         try:
-            model.load_state_dict(state)
+            model.load_state_dict({wrapped.get(name, name): value for name, value in state.items()})
         except RuntimeError as error:
             raise FileFormatError(f"{self.path} is of another network: {' '.join(str(error).split())}") from error
 
@@ -93,17 +95,23 @@ def _belongs(state: Tensor, parameter: Tensor) -> bool:
 
 
 def write(path: Path, model: nn.Module, progress: Progress, optimizers: Sequence[Optimizer] = ()) -> None:
-    """Write a checkpoint; atomically, so that a kill leaves the one before.
+    """Write a checkpoint, under the names that the model has without wrappers, such as torch.compile's.
+
+    It is written atomically, so that a kill leaves the one before.
 
     Raises:
         OSError: the disk is full, or the folder cannot be written.
     """
-    tensors = {MODEL + name: value for name, value in model.state_dict().items()}
+    names = plain_names(model)
+    tensors = {MODEL + names[name]: value for name, value in model.state_dict().items()}
     for number, optimizer in enumerate(optimizers):
         for index, state in optimizer.state_dict()["state"].items():
             prefix = f"{OPTIMIZER}{number}/{index}/"
             tensors |= {prefix + key: torch.as_tensor(value) for key, value in state.items() if value is not None}
-    tensors = {name: value.detach().to("cpu").contiguous() for name, value in tensors.items()}
+    # copies, since a layer that stands twice in the model has two names and safetensors refuses shared memory
+    tensors = {
+        name: value.detach().to("cpu").clone(memory_format=torch.contiguous_format) for name, value in tensors.items()
+    }
     write_atomically(path, save(tensors, {"bnnt": json.dumps(asdict(progress))}))
 
 

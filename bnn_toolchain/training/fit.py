@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.layers import flip_ratio, latent_weights
+from bnn_toolchain.layers import flip_ratio, latent_weights, unwrapped
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
@@ -41,6 +41,9 @@ from bnn_toolchain.training.watch import watching
 def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resume: bool = False) -> Summary:
     """Train ``model``, normalised float32 images [N, C, H, W] to logits [N, classes], and leave its best state in it.
 
+    Where torch.compile or a data-parallel class wraps the model, steps go through the wrapper, and what is kept is the
+    module inside.
+
     The run is a function of the model's initial state, the images and ``training`` alone. ``out`` gets a checkpoint
     after every epoch; with ``resume`` an interrupted run goes on there, to the same numbers as if it had not been.
     Incomplete batches are left out, every epoch other images. The best epoch is the first with the highest
@@ -58,6 +61,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     training = training.model_copy(update={"precision": resolve(training.precision, device)})
     if len(splits.train) < training.batch_size:
         raise UsageError(f"batch_size {training.batch_size}: there are only {len(splits.train)} training images")
+    given, model = model, unwrapped(model)
     model.to(device)
     if resume:
         folder.check_same(training, splits.spec)
@@ -79,7 +83,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     batches = len(splits.train) // training.batch_size
     with watching(epochs, batches, last.progress.epoch) as watch, _own_random_numbers():
         train, validation = (_on(device, part) for part in (splits.train, splits.validation))
-        forward = torch.compile(model) if training.compile else model
+        forward = torch.compile(given) if training.compile else given
         run = Run(model, forward, teacher, training, splits.spec, folder, train, validation, watch)
         watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
         progress = _stages(run, last)
@@ -118,7 +122,7 @@ def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
         run.watch.say(f"{progress.epoch} epochs are kept in {run.folder.path}: the same command with --resume goes on")
         raise
     except RuntimeError as error:
-        if not run.training.compile or not type(error).__module__.startswith("torch._"):
+        if run.forward is run.model or not type(error).__module__.startswith("torch._"):
             raise
         reason = str(error).splitlines()[0]
         raise Unavailable(

@@ -10,6 +10,7 @@ from torch import nn
 
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.layers import unwrapped
 from bnn_toolchain.models import build
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.config import Recipe, Training
@@ -30,7 +31,8 @@ class LoadedRun:
 def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Module | None = None) -> LoadedRun:
     """The trained network of a run folder.
 
-    A run of a module of the user's own needs such a ``model``; the run's weights replace its own.
+    A run of a module of the user's own needs such a ``model``; the run's weights replace its own. What comes back is
+    the module inside ``model``, if torch.compile or a data-parallel class wraps it.
 
     Raises:
         UsageError: the run is of the user's own module and ``model`` is missing.
@@ -47,4 +49,4 @@ def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Modu
         raise FileFormatError(f"{file} is missing: the run has not finished an epoch")
     checkpoint.read(file).restore_model(model)
     summary = read_summary(folder.summary) if folder.summary.exists() else None
-    return LoadedRun(model.to("cpu").eval(), spec, training, summary)
+    return LoadedRun(unwrapped(model).to("cpu").eval(), spec, training, summary)
