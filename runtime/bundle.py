@@ -23,6 +23,8 @@ from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.runtime import golden
+from bnn_toolchain.runtime.build import Arch, Build, Target, build
+from bnn_toolchain.runtime.devices import arm
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.engines.engine import EngineName, open_session
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
@@ -71,7 +73,7 @@ class Source(_Strict):
 class BuiltTarget(_Strict):
     """One target that the native engine was built for."""
 
-    arch: str
+    arch: Arch
     cpu: str
 
     @property
@@ -130,19 +132,37 @@ class Bundle:
             return None
         return (self.path / source.run).resolve()
 
-    def target_for(self, arch: str, cpu: str) -> BuiltTarget:
-        """The target built for ``cpu``, else any of the same architecture.
+    def arm_target(self, cpu: str) -> BuiltTarget:
+        """The target built for the ARM ``cpu``, else the first that it runs.
 
         Raises:
             UsageError: there is none.
         """
-        fitting = [target for target in self.manifest.targets if target.arch == arch]
+        fitting = [t for t in self.manifest.targets if t.arch == "arm64" and arm.runs(cpu, t.cpu)]
         if not fitting:
             has = ", ".join(f"{t.arch} {t.cpu}" for t in self.manifest.targets) or "none"
             raise UsageError(
-                f"{self.path} has no target for {arch} (it has: {has}): export with --target {arch} --cpu {cpu}"
+                f"{self.path} has no target that {cpu} runs (it has: {has}): export with --target arm64 --cpu {cpu}"
             )
         return next((target for target in fitting if target.cpu == cpu), fitting[0])
+
+    def own_build(self, target: BuiltTarget) -> Build:
+        """This installation's build for ``target``, of which the bundle's files are copies.
+
+        Run or load these, never what a bundle brings: it may come from anywhere.
+
+        Raises:
+            UsageError: the bundle's files are something else.
+            Unavailable: the engine cannot be built here.
+        """
+        own = build(Target(target.arch, target.cpu))
+        for file, name in ((own.library, LIBRARY), (own.header, HEADER), (own.program, PROGRAM)):
+            if self.manifest.files[f"{target.folder}/{name}"].sha256 != sha256(file):
+                raise UsageError(
+                    f"{self.path / target.folder / name} is not what this installation builds for {target.arch} "
+                    f"{target.cpu}, and nothing else is run here: export the model again"
+                )
+        return own
 
 
 def open_bundle(path: Path) -> Bundle:
@@ -176,8 +196,8 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
 
     Raises:
         Unavailable: the engine or what it needs is not here.
-        UsageError: the device does not run this engine, the bundle has no target for it, or the training run's
-            checkpoint has changed since the export.
+        UsageError: the device does not run this engine, the bundle has no target that it runs, the target is not
+            what this installation builds, or the training run's checkpoint has changed since the export.
     """
     if isinstance(device, Local):
         if engine == "torch" and run is None:
@@ -185,7 +205,7 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
         return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
     if engine != "native":
         raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
-    program = bundle.path / bundle.target_for("arm64", device.cpu).folder / PROGRAM
+    program = bundle.own_build(bundle.arm_target(device.cpu)).program
     return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
 
 

@@ -105,6 +105,16 @@ def test_a_build_is_announced_once_and_survives_a_race(tmp_path, monkeypatch):
     assert done.returncode == 2
 
 
+def test_a_build_depends_on_its_sources_alone(here, tmp_path, monkeypatch):
+    """Not on where they or the cache lie: so a bundle's files can be compared with those of another installation."""
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(builder, "SOURCES", shutil.copytree(SOURCES, tmp_path / "sources"))
+    again = build(host_target(), announce=lambda line: None)
+    assert again.library != here.library
+    assert again.library.read_bytes() == here.library.read_bytes()
+    assert again.program.read_bytes() == here.program.read_bytes()
+
+
 def test_another_compiler_serves(tmp_path, monkeypatch):
     compiler = next((name for name in ("g++", "clang++") if shutil.which(name)), None)
     if compiler is None:

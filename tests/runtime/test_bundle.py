@@ -204,7 +204,8 @@ def forged(bundle, change):
         (lambda m: m["files"].update({"../x": {"bytes": 1, "sha256": ""}}), r"a file '\.\./x', which cannot be"),
         (lambda m: m["files"].update({"/etc/passwd": {"bytes": 1, "sha256": ""}}), "which cannot be"),
         (lambda m: m["files"].update({"a/../../x": {"bytes": 1, "sha256": ""}}), "which cannot be"),
-        (lambda m: m["targets"].append({"arch": "../..", "cpu": "x"}), "which cannot be"),
+        (lambda m: m["targets"].append({"arch": "arm64", "cpu": "../../x"}), "which cannot be"),
+        (lambda m: m["targets"].append({"arch": "../..", "cpu": "x"}), "Input should be 'x86_64' or 'arm64'"),
         (lambda m: m["targets"].append({"arch": "arm64", "cpu": "x"}), "lists other files"),
     ],
 )
@@ -246,7 +247,9 @@ def test_golden_vectors_of_another_model(bundle, made, tmp_path):
 
 def test_qemu_needs_a_target_and_runs_native_alone(made):
     found, device = open_bundle(made), device_from("qemu:cortex-a72")
-    with pytest.raises(UsageError, match=r"no target for arm64 \(it has: none\): export with --target arm64"):
+    with pytest.raises(
+        UsageError, match=r"no target that cortex-a72 runs \(it has: none\): export with --target arm64"
+    ):
         open_contender(found, "native", device)
     with pytest.raises(UsageError, match="qemu:cortex-a72 runs the native engine alone, not onnxruntime"):
         open_contender(found, "onnxruntime", device)

@@ -1,14 +1,16 @@
 """The native engine as it ships: the same bundle, its program on this machine and on an emulated ARM CPU."""
 
+import hashlib
 import json
+import shutil
 import subprocess
 
 import numpy as np
 import pytest
 
-from bnn_toolchain.errors import FileFormatError
+from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.runtime.arrays import write_array
-from bnn_toolchain.runtime.build import Target, host_target
+from bnn_toolchain.runtime.build import Target, build, host_target
 from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 from bnn_toolchain.runtime.devices.device import device_from
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
@@ -40,7 +42,7 @@ def test_every_target_is_complete(bundle):
 
 
 def test_this_machines_program_checks_the_golden_vectors(bundle):
-    host = bundle.target_for(host_target().arch, host_target().cpu)
+    host = bundle.manifest.targets[0]
     program, golden = bundle.path / host.folder / "bnnt-run", bundle.path / "golden"
     done = subprocess.run([program, bundle.path / "model.onnx", "--golden", golden], capture_output=True)
     assert done.returncode == 0, done.stderr
@@ -58,6 +60,29 @@ def test_native_on_an_emulated_cpu(bundle, cpu):
     assert (row.images, row.predictions_equal, row.logits_equal, row.correct) == (150, 150, 150, 120)
     assert row.hidden_images == 100 and [layer.name for layer in row.hidden] == list(GRAPH.hidden_bits())
     assert row.exact_bits and row.exact_logits and not row.hidden_missing
+
+
+def test_a_target_for_a_newer_cpu_is_not_taken(tmp_path):
+    newer = export_bundle(GRAPH, tmp_path / "b", test=TEST, targets=[host_target(), Target("arm64", "cortex-a76")])
+    words = r"has no target that cortex-a53 runs \(it has: .*, arm64 cortex-a76\): export with .* --cpu cortex-a53"
+    with pytest.raises(UsageError, match=words):
+        open_contender(newer, "native", device_from("qemu:cortex-a53"))
+    assert newer.arm_target("neoverse-n1").cpu == "cortex-a76"
+
+
+def test_nothing_that_a_bundle_brings_is_run(bundle, tmp_path):
+    """Not even where its manifest lists it."""
+    forged = shutil.copytree(bundle.path, tmp_path / "bundle")
+    name = f"{bundle.manifest.targets[1].folder}/bnnt-run"
+    (forged / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/was-run\n")
+    manifest = json.loads((forged / "manifest.json").read_text())
+    data = (forged / name).read_bytes()
+    manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+    (forged / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UsageError, match=r"bnnt-run is not what this installation builds for arm64 cortex-a53"):
+        open_contender(open_bundle(forged), "native", device_from("qemu:cortex-a53"))
+    session = open_contender(bundle, "native", device_from("qemu:cortex-a53")).session
+    assert session.program == build(ARM).program and not (tmp_path / "was-run").exists()
 
 
 def test_another_models_answers_are_found(bundle, tmp_path):
