@@ -11,7 +11,7 @@ import platform
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from math import ceil
 from pathlib import Path
@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph import INPUT, Graph
-from bnn_toolchain.errors import Unavailable, Unsupported, UsageError
+from bnn_toolchain.errors import CheckFailed, Unavailable, Unsupported, UsageError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.engines import onnxruntime
@@ -73,7 +73,7 @@ class Benchmark:
     threads: int
     rounds: int
     timings: tuple[Timing, ...]
-    missing: tuple[str, ...]  # engines that were not measured, each with the reason
+    missing: tuple[str, ...]  # engines that were not measured, or failed while they were, each with the reason
     profile: tuple[NodeTime, ...]  # of the native engine
 
 
@@ -91,7 +91,8 @@ def benchmark(
 ) -> Benchmark:
     """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
 
-    Every engine gets the same random image. LCE's interpreter is among them where it is installed, and torch if
+    Every engine gets the same random image. LCE's interpreter, which may crash or hang and then loses its row alone, is
+    among them where it is installed, and torch if
     ``trained``, the training run that the model was exported from, is given. The float network is
     :func:`bnn_toolchain.runtime.float_twin.float_twin`.
 
@@ -125,16 +126,16 @@ def benchmark(
         peers.append(_torch(trained, model, image))
     before = os.getloadavg()[0]
     with nullcontext() if trained is None else _one_torch_thread():
-        repeats = [_repeats(peer) for peer in peers]
-        samples = [[peer.sample(n) for peer, n in zip(peers, repeats, strict=True)] for _ in range(rounds)]
+        runs, lost = _measure(peers, rounds)
     after = os.getloadavg()[0]
-    once = min(sample[0][0] for sample in samples)
+    once = min(cpu for cpu, _ in runs[0].samples)
+    stock = next(run for run in runs if run.peer.network == "float")
     return Benchmark(
         machine=Machine(platform.node(), _cpu(), f"{platform.system()} {platform.machine()}", before, after),
         threads=1,
         rounds=rounds,
-        timings=tuple(_timing(peers, samples, index, repeats[index]) for index in range(len(peers))),
-        missing=tuple(missing),
+        timings=tuple(_timing(run, stock) for run in runs),
+        missing=(*missing, *lost),
         profile=session.profile(image, max(1, ceil(PROFILE / once))),
     )
 
@@ -182,6 +183,31 @@ def _lce(graph: Graph, image: NDArray[np.uint8]) -> _Peer:
     return _Peer("lce", "binary", f"{lce_environment.LCE} indirect", len(data), sample)
 
 
+@dataclass
+class _Run:
+    """What was measured of one engine so far."""
+
+    peer: _Peer
+    repeats: int = 0  # of the image that fill a sample
+    samples: list[tuple[float, float]] = field(default_factory=list)  # CPU and wall seconds of one image, a round each
+
+
+def _measure(peers: list[_Peer], rounds: int) -> tuple[list[_Run], list[str]]:
+    """All engines in interleaved rounds; one that crashes or hangs is left out, with what it said."""
+    runs, lost = [_Run(peer) for peer in peers], []
+    for turn in range(rounds + 1):
+        for run in tuple(runs):
+            try:
+                if turn == 0:
+                    run.repeats = _repeats(run.peer)
+                else:
+                    run.samples.append(run.peer.sample(run.repeats))
+            except CheckFailed as error:
+                runs.remove(run)
+                lost.append(f"{run.peer.engine}: {error}")
+    return runs, lost
+
+
 def _repeats(peer: _Peer) -> int:
     """How many runs fill a sample."""
     peer.sample(WARM_UP)
@@ -200,21 +226,20 @@ def _calls(run: Callable[[], Any]) -> Callable[[int], tuple[float, float]]:
     return sample
 
 
-def _timing(peers: list[_Peer], samples: list[list[tuple[float, float]]], index: int, repeats: int) -> Timing:
-    peer = peers[index]
-    baseline = next(i for i, other in enumerate(peers) if other.network == "float")
-    cpu, wall = zip(*(sample[index] for sample in samples), strict=True)
+def _timing(run: _Run, stock: _Run) -> Timing:
+    """``stock`` runs the float network."""
+    cpu, wall = zip(*run.samples, strict=True)
     return Timing(
-        engine=peer.engine,
-        network=peer.network,
-        version=peer.version,
-        file_bytes=peer.file_bytes,
+        engine=run.peer.engine,
+        network=run.peer.network,
+        version=run.peer.version,
+        file_bytes=run.peer.file_bytes,
         cpu_median=median(cpu),
         cpu_min=min(cpu),
         wall_median=median(wall),
         wall_min=min(wall),
-        times_faster=median(sample[baseline][0] / sample[index][0] for sample in samples),
-        images=repeats * len(samples),
+        times_faster=median(theirs / ours for (theirs, _), (ours, _) in zip(stock.samples, run.samples, strict=True)),
+        images=run.repeats * len(run.samples),
     )
 
 

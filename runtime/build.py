@@ -1,9 +1,9 @@
 """Compile the native engine for a target, once, into the user's cache.
 
 Every source is compiled apart and then linked with one fixed line: zig builds a target's runtime libraries again for
-every distinct link line. Nothing of a C library is linked in: ``libbnnt.so`` leaves memcpy, memset and clock_gettime
-to the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` is static and talks to Linux
-itself.
+every distinct link line. Nothing of a C library is linked in: ``libbnnt.so`` leaves memcpy, memset, clock_gettime and
+their like to the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` is static and talks
+to Linux itself.
 """
 
 from __future__ import annotations
@@ -67,10 +67,12 @@ _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
 }
 _PROGRAM = "program"
 
-# No contraction of a product and a sum into one rounding: the order and the roundings of real sums are fixed.
+# No contraction of a product and a sum into one rounding: the order and the roundings of real sums are fixed. No memcmp
+# made a bcmp, which Android's C library lacks.
 _COMPILE = (
     *("-std=c++20", "-O3", "-g0", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
-    *("-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-Wall", "-Wextra"),
+    *("-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-builtin-bcmp"),
+    *("-Wall", "-Wextra"),
 )
 _LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sections", "-s")
 _LINK_PROGRAM = ("-static", "-nostdlib", "-Wl,--gc-sections", "-s")

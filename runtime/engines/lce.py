@@ -1,7 +1,7 @@
 """Larq Compute Engine's own interpreter: a second opinion on .tflite files, and what they cost there.
 
-It runs in a worker process, because it needs numpy 1 and can crash; a crash ends as an error that names the model and
-the flags, and the next call starts a new worker.
+It runs in a worker process, because it needs numpy 1 and can crash or hang; either ends as an error that names the
+model and the flags, and the next call starts a new worker.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import IO, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import NonNegativeInt
 
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.lce import read
@@ -25,6 +27,7 @@ from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.stored import parse
 
 Kernel = Literal["indirect", "optimized", "reference"]
 KERNELS: dict[Kernel, dict[str, bool]] = {
@@ -34,7 +37,9 @@ KERNELS: dict[Kernel, dict[str, bool]] = {
 }
 """LCE's three implementations of its binary convolution."""
 
+SECONDS = 60  # that the interpreter may take to start, to load a model, and for each image
 WORDS, LAST = 40, 4096  # words and bytes of what the interpreter printed last, in messages
+LINE = 1 << 16  # bytes of an answer's head
 WORKER = Path(__file__).with_name("lce_worker.py")
 
 
@@ -56,7 +61,7 @@ class LceSession:
 
         Raises:
             UsageError: images of another type or size.
-            CheckFailed: LCE refuses the file or crashes on it.
+            CheckFailed: LCE refuses the file, crashes on it or hangs.
         """
         return self.run_timed(images)[0]
 
@@ -93,6 +98,14 @@ class LceSession:
         return (images.astype(np.float32) - np.array(spec.offset, np.float32)) * np.array(spec.scale, np.float32)
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """The head of what a worker sends back."""
+
+    arrays: tuple[tuple[str, tuple[NonNegativeInt, ...]], ...] = ()  # dtype and shape
+    error: str | None = None
+
+
 class Worker:
     """A process with one model in it, started when it is needed and again after it crashed."""
 
@@ -109,7 +122,7 @@ class Worker:
 
         Raises:
             Unavailable: the interpreter is not installed or cannot run here.
-            CheckFailed: it refuses the model, or crashes.
+            CheckFailed: it refuses the model, crashes, or takes more than ``SECONDS``.
         """
         if self._process is None:
             self._said = tempfile.TemporaryFile()  # noqa: SIM115 - a pipe that nobody reads would block the worker
@@ -135,33 +148,32 @@ class Worker:
             process.stdin.write(json.dumps(request).encode() + b"\n")
             process.stdin.write(payload)
             process.stdin.flush()
-            line = process.stdout.readline()
-            answer = json.loads(line) if line.endswith(b"\n") else None
-            arrays = [] if answer is None else [_array(process, *form) for form in answer.get("arrays", ())]
-        except (OSError, EOFError):
-            answer = None
-        if answer is None:
-            raise CheckFailed(f"{self._who} crashed: {self._end()}")
-        if "error" in answer:
-            process.kill()
-            raise CheckFailed(f"{self._who} refuses: {self._end() or answer['error']}")
+            answer = parse(_Answer, process.stdout.readline(LINE))
+            arrays = [_array(process, *form) for form in answer.arrays]
+        except (OSError, EOFError, ValueError, TypeError, MemoryError):
+            how, said = self._end()
+            raise CheckFailed(" ".join([self._who, how, *said])) from None
+        if answer.error is not None:
+            said = self._end()[1] or [answer.error]
+            raise CheckFailed(" ".join([self._who, "refuses:", *said]))
         return arrays
 
-    def _end(self) -> str:
-        """Wait for the process to end: the signal that it died of unless we sent it, and what it printed last."""
-        process, self._process = self._process, None
+    def _end(self) -> tuple[str, list[str]]:
+        """End the process, if it did not end itself: how it ended, and the words that it printed last."""
+        process = self._process
         assert process
-        process.communicate()
+        self.close()
         self._said.seek(max(0, self._said.seek(0, 2) - LAST))
-        said = self._said.read()
-        died = process.returncode not in (0, -signal.SIGKILL)
-        how = [signal.Signals(-process.returncode).name if process.returncode < 0 else "it ended"] if died else []
-        return " ".join([*how, *said.decode(errors="replace").split()[-WORDS:]])
+        said = self._said.read().decode(errors="replace").split()[-WORDS:]
+        code = process.returncode
+        if code == -signal.SIGALRM:
+            return f"gave no answer within {SECONDS} seconds", []
+        return f"crashed: {signal.Signals(-code).name if code < 0 else 'it ended'}", said
 
 
 def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
     environment = lce_environment.find()
-    command = [lce_environment.interpreter(), "-I", "-S", str(WORKER), str(environment)]
+    command = [lce_environment.interpreter(), "-I", "-S", str(WORKER), str(environment), str(SECONDS)]
     pipe = subprocess.PIPE
     return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said)
 

@@ -49,6 +49,37 @@ def test_a_crash_names_the_model_and_the_flags_and_the_next_call_works(interpret
     np.testing.assert_array_equal(session.run(images), run(graph, images))
 
 
+def test_an_interpreter_that_hangs_is_ended_and_the_next_call_works(interpreter, monkeypatch):
+    """A convolution of 17,000 million products, for which the plain kernel gets half the time that it needs."""
+    tensors = (
+        Tensor("x", "INT32", (1, 512, 512, 4)),
+        Tensor("w", "INT32", (512, 1, 1, 4), np.zeros((512, 1, 1, 4), np.int32)),
+        Tensor("limit", "INT32", (512,), np.zeros(512, np.int32)),
+        Tensor("y", "INT32", (1, 512, 512, 16)),
+    )
+    options = dict.fromkeys(("stride_height", "stride_width", "dilation_height_factor", "dilation_width_factor"), 1)
+    options |= {"channels_in": 128, "padding": 1, "pad_values": 0, "fused_activation_function": 0}
+    slow = encode(Container(tensors, (Operator("LceBconv2d", (0, 1, -1, -1, 2), (3,), options),), (0,), (3,), {}))
+    image = np.zeros((1, 512, 512, 4), np.int32)
+    worker = engine.Worker(slow, "reference", 1, "slow.tflite")
+    ((cpu, _),), _ = worker.run(image)
+    worker.close()
+    monkeypatch.setattr(engine, "SECONDS", max(1, int(cpu / 2)))
+    with pytest.raises(CheckFailed, match=r"slow\.tflite .* gave no answer within \d+ seconds$"):
+        worker.run(image)
+    monkeypatch.undo()
+    assert len(worker.run(image)) == 2
+
+
+def test_an_answer_that_makes_no_sense_is_a_crash(interpreter, model, monkeypatch, tmp_path):
+    _, data, images = model
+    for line in ("nonsense", '{"arrays": [["<f4", [-1]]]}', '{"arrays": [["O", [1]]]}', '{"arrays": [["<f4", [9e9]]]}'):
+        (tmp_path / "worker.py").write_text(f"print({line!r})\nprint('12345678')\ninput()")
+        monkeypatch.setattr(engine, "WORKER", tmp_path / "worker.py")
+        with pytest.raises(CheckFailed, match=r"on the model .* crashed"):
+            engine.load(data).run(images)
+
+
 def test_a_refusal_says_what_the_interpreter_said(interpreter):
     tensors = Tensor("x", "FLOAT32", (1, 2)), Tensor("y", "FLOAT32", (1, 2))
     unknown = encode(Container(tensors, (Operator("LceNothing", (0,), (1,)),), (0,), (1,), {}))

@@ -1,5 +1,9 @@
 """The benchmark measures what it says, and nothing on an emulator."""
 
+import os
+import re
+import signal
+
 import pytest
 
 from bnn_toolchain.converters import onnx
@@ -7,6 +11,7 @@ from bnn_toolchain.errors import UsageError
 from bnn_toolchain.runtime import benchmark as benchmarking
 from bnn_toolchain.runtime.benchmark import benchmark
 from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.engines import lce
 from bnn_toolchain.runtime.float_twin import float_twin
 from tests.runtime.networks import small_graph
 
@@ -37,11 +42,33 @@ def test_every_engine_and_node_is_timed():
 def test_ratios_compare_within_a_round():
     """The machine slows down tenfold in the second round: the ratio does not notice, the medians do."""
     peers = [benchmarking._Peer("native", "binary", "1", 7, None), benchmarking._Peer("stock", "float", "2", 8, None)]
-    samples = [[(1.0, 2.0), (4.0, 5.0)], [(10.0, 20.0), (40.0, 50.0)], [(2.0, 3.0), (8.0, 9.0)]]
-    native, stock = (benchmarking._timing(peers, samples, index, repeats=5) for index in (0, 1))
+    samples = [(1.0, 2.0), (10.0, 20.0), (2.0, 3.0)], [(4.0, 5.0), (40.0, 50.0), (8.0, 9.0)]
+    runs = [benchmarking._Run(peer, 5, each) for peer, each in zip(peers, samples, strict=True)]
+    native, stock = (benchmarking._timing(run, runs[1]) for run in runs)
     assert (native.times_faster, stock.times_faster) == (4.0, 1.0)
     assert (native.cpu_median, native.cpu_min, native.wall_median, native.wall_min) == (2.0, 1.0, 3.0, 2.0)
     assert (stock.cpu_median, stock.images, stock.file_bytes) == (8.0, 15, 8)
+
+
+def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpreter, monkeypatch):
+    """The worker is killed in the third of four rounds."""
+    timed = lce.LceSession.run_timed
+    calls = 0
+
+    def killed(session, images):
+        nonlocal calls
+        calls += 1
+        if calls == 5:  # two for the warm-up, two rounds
+            os.kill(session._plain._process.pid, signal.SIGSEGV)
+        return timed(session, images)
+
+    monkeypatch.setattr(lce.LceSession, "run_timed", killed)
+    found = benchmark(MODEL, rounds=4)
+    assert [timing.engine for timing in found.timings] == ["native", "onnxruntime", "onnxruntime", "onnxruntime"]
+    assert all(timing.times_faster > 0 for timing in found.timings)
+    (missing,) = found.missing
+    assert re.match(r"lce: LCE's interpreter on the model \(kernel indirect, 1 thread\) crashed: SIGSEGV", missing)
+    assert calls == 5
 
 
 def test_no_latency_of_an_emulator():

@@ -201,8 +201,6 @@ int memcmp(const void *a, const void *b, size_t size) {
   return 0;
 }
 
-int bcmp(const void *a, const void *b, size_t size) { return memcmp(a, b, size); }
-
 size_t strlen(const char *text) {
   size_t length = 0;
   for (; text[length] != 0; ++length)
