@@ -20,13 +20,16 @@ from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import BinaryLinear, Sign
 from bnn_toolchain.study.outcome import Outcome, positive_share
 from bnn_toolchain.study.questions import Expectation, Measure, Name, question_of
-from bnn_toolchain.study.recipes import base_of
-from bnn_toolchain.study.study import Compared, Study, Trial, study
+from bnn_toolchain.study.recipes import base_of, key_of, recipe_of
+from bnn_toolchain.study.study import SWEEP_SEED, Compared, Study, Trial, study
 from bnn_toolchain.study.verdict import target_of, verdicts
 from bnn_toolchain.training.metrics import Epoch
 from tests.cli.command import bnnt, refused
 
 QUESTION = "init-from-float"
+# Ctrl-C is listened to, which a shell's background jobs ignore, and so would their children
+LISTEN = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+STUDY = (sys.executable, "-c", f"{LISTEN}\nfrom bnn_toolchain.cli import main; main()", "study")
 
 
 def rows(folder):
@@ -34,43 +37,57 @@ def rows(folder):
         return list(csv.DictReader(file))
 
 
-def started(recipe, out):
-    """The command in a process group of its own, once it has finished two runs more."""
-    before = len(list(out.glob("runs/*/outcome.json")))
-    command = [sys.executable, "-c", "from bnn_toolchain.cli import main; main()", "study", QUESTION]
-    process = subprocess.Popen(
-        [*command, "--recipe", recipe, "--out", str(out), "--jobs", "1"],
-        start_new_session=True,
-        stderr=subprocess.PIPE,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    deadline = time.monotonic() + 120
-    while len(list(out.glob("runs/*/outcome.json"))) < before + 2:
-        assert process.poll() is None and time.monotonic() < deadline, process.stderr.read()
-        time.sleep(0.01)
-    return process
+class Held:
+    """The command in a process group of its own, once it has come to the run ``at`` of the first sweep.
+
+    A worker that opens its log waits there until somebody reads it, since the log is a pipe: so the study cannot end
+    before the test has done with it.
+    """
+
+    def __init__(self, recipe, out, at):
+        question = question_of(Name(QUESTION))
+        setting = question.settings[0]
+        run = key_of(recipe_of(base_of(question.network, recipe, "small"), setting, setting.rates[at], SWEEP_SEED))
+        self.log = out / "runs" / f"{run}.log"
+        self.log.parent.mkdir(parents=True, exist_ok=True)
+        os.mkfifo(self.log)
+        before = [*out.glob("runs/*/outcome.json")]
+        self.process = subprocess.Popen(
+            [*STUDY, QUESTION, "--recipe", recipe, "--out", str(out), "--jobs", "1"],
+            start_new_session=True,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        runs = 1 + at  # the float network comes first
+        while len([*out.glob("runs/*/outcome.json")]) < runs:
+            assert self.process.poll() is None, self.process.stderr.read()
+            time.sleep(0.01)
+        assert len(before) < runs
+
+    def end(self, send, number):
+        """The exit code and what was said, after ``send`` (os.kill or os.killpg) has sent the signal."""
+        send(self.process.pid, number)
+        said = self.process.communicate()[1]
+        self.log.unlink()
+        return self.process.returncode, said
 
 
 @pytest.fixture(scope="module")
 def asked(recipe, tmp_path_factory):
     """A study that was killed, interrupted, and then finished; with when its first runs were written."""
     out = tmp_path_factory.mktemp("study") / "out"
-    process = started(recipe, out)
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=60)
+    assert Held(recipe, out, at=1).end(os.kill, signal.SIGKILL)[0] == -signal.SIGKILL
     first = {path: path.stat().st_mtime_ns for path in out.glob("runs/*/outcome.json")}
-    process = started(recipe, out)
-    os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C in a terminal
-    said = process.communicate(timeout=60)[1]
+    interrupted = Held(recipe, out, at=2).end(os.killpg, signal.SIGINT)  # as Ctrl-C in a terminal
     finished = bnnt("study", QUESTION, "--recipe", recipe, "--out", out, "--jobs", "2", "--json")
     assert finished.returncode == 0, finished.stderr
-    return out, first, (process.returncode, said), json.loads(finished.stdout)
+    return out, first, interrupted, json.loads(finished.stdout)
 
 
 def test_a_study_goes_on_where_it_was_killed_and_repeats_nothing(asked):
     first = asked[1]
-    assert len(first) >= 2
+    assert len(first) == 2
     assert all(path.stat().st_mtime_ns == when for path, when in first.items())
 
 
@@ -138,11 +155,10 @@ def test_a_recipe_with_no_test_images(recipe, tmp_path):
 
 
 def test_two_studies_do_not_share_a_folder(recipe, tmp_path):
-    process = started(recipe, tmp_path / "out")
+    other = Held(recipe, tmp_path / "out", at=0)
     with pytest.raises(UsageError, match="another study is at work in"):
         study(Name.INIT_FROM_FLOAT, tmp_path / "out", recipe=recipe)
-    process.send_signal(signal.SIGINT)
-    process.communicate(timeout=60)
+    other.end(os.kill, signal.SIGINT)
 
 
 def test_too_few_seeds(recipe, tmp_path):
