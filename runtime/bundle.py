@@ -45,7 +45,7 @@ class Versions(_Strict):
     """Which packages made the bundle."""
 
     bnnt: str
-    torch: str
+    torch: str | None  # None where a model file was exported without it
     onnx: str
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -16,6 +15,7 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph import Graph, same_graph
+from bnn_toolchain.converters.report import report
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
 from bnn_toolchain.runtime import lce_environment
@@ -36,11 +36,13 @@ from bnn_toolchain.runtime.bundle import (
     Versions,
     is_bundle,
     open_bundle,
+    read_manifest,
     sha256,
 )
 from bnn_toolchain.runtime.engines.engine import EngineName, open_session
 from bnn_toolchain.runtime.golden import check_golden, make_golden, write_golden
 from bnn_toolchain.runtime.validate import Contender, validate
+from bnn_toolchain.runtime.whole_folder import whole_folder
 
 if TYPE_CHECKING:
     from bnn_toolchain.runtime.build import Target
@@ -88,11 +90,12 @@ def export_bundle(
 ) -> Bundle:
     """Write ``graph`` as a bundle to ``out``, replacing an older bundle there; with ``tflite`` also for LCE.
 
-    The bundle is made in a hidden folder beside ``out`` and takes its name only after the files, read back, answered
-    the golden images as the reference did, on the reference, onnxruntime, native and, where it is installed, LCE.
+    The bundle is made in a hidden folder beside ``out`` and takes its name, in one step, only after the files, read
+    back, answered the golden images as the reference did, on the reference, onnxruntime, native and, where it is
+    installed, LCE. ``announce`` is told what takes its time, and which layers stay in float and why.
 
     Raises:
-        UsageError: ``out`` is something else than a bundle, or cannot be written.
+        UsageError: ``out`` is something else than a bundle, holds anything besides, or cannot be written.
         Unsupported: the graph is not lowered, or a format cannot express it.
         Unavailable: there is no compiler for the native engine.
         CheckFailed: an engine differs from the reference; nothing is written.
@@ -102,21 +105,33 @@ def export_bundle(
         raise UsageError("there are no test images")
     if test.labels is not None and test.labels.shape != test.images.shape[:1]:
         raise UsageError(f"{len(test.images)} test images with labels of shape {list(test.labels.shape)}")
-    if out.exists() and not is_bundle(out) and not (out.is_dir() and not any(out.iterdir())):
-        raise UsageError(f"{out} exists and is not a bundle: nothing is overwritten; choose another --out")
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-        try:
+        _refuse_to_lose(out)
+        with whole_folder(out) as made:
             _write(graph, made, test, source, targets, tflite, announce)
             _check(open_bundle(made), announce)
-            made.chmod(0o755)
-            _put(made, out)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+            _refuse_to_lose(out)  # minutes later
     except OSError as error:
         raise UsageError(f"cannot write the bundle {out}: {error.strerror}: {error.filename}") from error
+    for row in report(graph, 0).float_layers:
+        announce(f"left in float: {row.name} ({row.op}): {row.float_reason}")
     return open_bundle(out)
+
+
+def _refuse_to_lose(out: Path) -> None:
+    """Let ``out`` be replaced only if it is nothing, an empty folder, or a bundle and nothing else."""
+    if not out.exists():
+        return
+    if out.samefile("."):
+        raise UsageError(f"{out} is the current folder, which cannot be replaced: choose another --out")
+    if out.is_dir() and not any(out.iterdir()):
+        return
+    if not is_bundle(out):
+        raise UsageError(f"{out} exists and is not a bundle: nothing is overwritten; choose another --out")
+    own = {MANIFEST, *read_manifest(out).files}
+    for path in out.rglob("*"):
+        if not path.is_dir() and path.relative_to(out).as_posix() not in own:
+            raise UsageError(f"{path} is not the bundle's, and would be lost: move it, or choose another --out")
 
 
 def _write(
@@ -154,7 +169,7 @@ def _write(
         announce(f"measuring the exported model on {len(test.images)} test images of {test.data_set}")
     manifest = Manifest(
         format=1,
-        versions=Versions(**{name: metadata.version(name) for name in ("bnnt", "torch", "onnx")}),
+        versions=Versions(bnnt=metadata.version("bnnt"), torch=_torch(), onnx=metadata.version("onnx")),
         input=graph.spec,
         decided_by=graph.decided_by,
         accuracy=None if test.labels is None else _measure(graph, test.images, test.labels, test.data_set),
@@ -167,6 +182,13 @@ def _write(
         },
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
+
+
+def _torch() -> str | None:
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return None
 
 
 def _measure(graph: Graph, images: NDArray[np.uint8], labels: NDArray[np.integer], data_set: str) -> Accuracy:
@@ -198,19 +220,3 @@ def _check(bundle: Bundle, announce: Callable[[str], None]) -> None:
             check_golden(bundle.golden, bundle.graph, session, engine)
         contenders.append(Contender(engine, "local", session))
     validate(bundle.graph, contenders, bundle.golden.images).check()
-
-
-def _put(made: Path, out: Path) -> None:
-    """Give ``made`` the name ``out``; an older bundle there keeps its name until the new one takes it."""
-    if not out.exists():
-        made.rename(out)
-        return
-    old = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    out.rename(old / "old")
-    try:
-        made.rename(out)
-    except BaseException:
-        (old / "old").rename(out)
-        raise
-    finally:
-        shutil.rmtree(old, ignore_errors=True)

@@ -1,6 +1,10 @@
-"""One thread for every numeric library: tests run beside each other, and a few threads on a busy core take longer."""
+"""What all tests share.
+
+One thread for every numeric library: tests run beside each other, and a few threads on a busy core take longer.
+"""
 
 import os
+import subprocess
 
 import pytest
 
@@ -14,3 +18,15 @@ def interpreter():
     from bnn_toolchain.runtime import lce_environment
 
     return lce_environment.create()
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A file system of 64 KB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "bnnt", str(folder)], capture_output=True)
+    if mount.returncode:
+        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -1,7 +1,6 @@
 """Whatever is wrong ends with one clear message, its exit code, and nothing half-written."""
 
 import shutil
-import subprocess
 
 import numpy as np
 import pytest
@@ -103,18 +102,6 @@ def test_no_compiler(work, tmp_path):
 
 def test_no_qemu(work):
     refused(bnnt("validate", work / "bundle", "--on", "qemu:cortex-a72", PATH="/nowhere"), 3, "qemu-user-static")
-
-
-@pytest.fixture
-def small_disk(tmp_path):
-    """A file system of 64 KB."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "bnnt", str(folder)], capture_output=True)
-    if mount.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk(work, small_disk):

@@ -2,8 +2,10 @@
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -96,6 +98,55 @@ def test_a_bundle_replaces_a_bundle_and_nothing_else(bundle):
     assert (bundle.parent / "file").read_text() == "mine" and files(bundle.parent / "notes") == {"manifest.json"}
 
 
+def test_what_is_not_the_bundles_is_not_lost(bundle, monkeypatch):
+    (bundle / "golden" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UsageError, match=r"golden/thesis\.txt is not the bundle's, and would be lost: move it"):
+        export_bundle(GRAPH, bundle, test=TEST)
+    (bundle / "golden" / "thesis.txt").rename(bundle.parent / "thesis.txt")
+    monkeypatch.chdir(bundle)
+    for out in (Path(), bundle):
+        with pytest.raises(UsageError, match="is the current folder, which cannot be replaced"):
+            export_bundle(GRAPH, out, test=TEST)
+    assert files(bundle) == FILES | {"manifest.json"}
+
+
+EXPORT = """
+import os, resource, signal, sys
+from pathlib import Path
+from bnn_toolchain.errors import UsageError
+from bnn_toolchain.runtime.bundle import open_bundle
+from bnn_toolchain.runtime.export import TestImages, export_bundle
+
+bundle, out, how = open_bundle(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]
+images = bundle.golden.images
+
+def announce(message):
+    if how in message:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+if how.isdecimal():
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(how),) * 2)
+try:
+    export_bundle(bundle.graph, out, test=TestImages("x", images, images[:, 0, 0, 0] % 4), announce=announce)
+except UsageError as error:
+    print(error)
+"""
+
+
+def export_apart(bundle, out, how):
+    return subprocess.run([sys.executable, "-c", EXPORT, bundle, out, how], capture_output=True, text=True)
+
+
+@pytest.mark.parametrize("how", ["measuring", "checking"])
+def test_a_killed_export_leaves_the_old_bundle_and_the_next_one_cleans_up(made, bundle, how):
+    before = {name: (bundle / name).read_bytes() for name in files(bundle)}
+    assert export_apart(made, bundle, how).returncode == -signal.SIGKILL
+    assert {name: (bundle / name).read_bytes() for name in files(bundle)} == before
+    assert len(list(bundle.parent.iterdir())) == 2
+    assert export_apart(made, bundle, "nowhere").returncode == 0
+    assert open_bundle(bundle).manifest.accuracy.data_set == "x" and list(bundle.parent.iterdir()) == [bundle]
+
+
 def test_a_failed_export_leaves_the_old_bundle_and_nothing_else(bundle, monkeypatch):
     before = {name: (bundle / name).read_bytes() for name in files(bundle)}
     make = export.make_golden
@@ -122,27 +173,20 @@ def test_no_compiler(tmp_path, monkeypatch):
 
 def test_a_full_disk(made):
     """No file may grow beyond 4 KB, which ends a write as a full disk does."""
-    script = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from bnn_toolchain.errors import UsageError\n"
-        "from bnn_toolchain.runtime.bundle import open_bundle\n"
-        "from bnn_toolchain.runtime.export import TestImages, export_bundle\n"
-        "bundle, out = open_bundle(Path(sys.argv[1])), Path(sys.argv[2])\n"
-        "images = bundle.golden.images\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]),) * 2)\n"
-        "try:\n"
-        "    export_bundle(bundle.graph, out, test=TestImages('x', images, images[:, 0, 0, 0] % 4))\n"
-        "except UsageError as error:\n"
-        "    print(error)\n"
-    )
     model = (made / "model.onnx").stat().st_size
     for limit in (4096, model):  # the model does not fit, then the golden images
-        out = made.parent / "full"
-        arguments = [sys.executable, "-c", script, made, out, str(limit)]
-        said = subprocess.run(arguments, check=True, capture_output=True, text=True).stdout
+        said = export_apart(made, made.parent / "full", str(limit)).stdout
         assert said.startswith("cannot write ") and "File too large" in said
         assert list(made.parent.iterdir()) == [made]
+
+
+def test_a_full_disk_keeps_the_old_bundle(made, small_disk):
+    bundle = shutil.copytree(made, small_disk / "bundle")
+    before = {name: (bundle / name).read_bytes() for name in files(bundle)}
+    said = export_apart(made, bundle, "nowhere").stdout
+    assert said.startswith(f"cannot write the bundle {bundle}: No space left on device")
+    assert {name: (bundle / name).read_bytes() for name in files(bundle)} == before
+    assert list(small_disk.iterdir()) == [bundle] and open_bundle(bundle)
 
 
 def test_a_place_that_cannot_be(made):
