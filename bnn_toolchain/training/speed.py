@@ -67,10 +67,10 @@ class _PlainConv(nn.Module):
     def __init__(self, layer: BinaryConv2d) -> None:
         super().__init__()
         self.weight = nn.Parameter(layer.weight.detach().clone())
-        self.padding, self.value = layer.padding, float(layer.pad_value)
+        self.pads, self.value = layer.pads, float(layer.pad_value)
 
     def forward(self, x: Tensor) -> Tensor:
-        x = nn.functional.pad(x, (self.padding,) * 4, value=self.value)
+        x = nn.functional.pad(x, self.pads, value=self.value)
         return nn.functional.conv2d(x, _Where.apply(self.weight))  # type: ignore[no-untyped-call]
 
 
