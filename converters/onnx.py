@@ -1,7 +1,8 @@
 """The graph as a canonical ONNX file, in both directions; ``OPERATORS.md`` has the form.
 
 A file is read strictly: what was read is written again in memory, and a file whose graph or functions differ from
-that is refused. So reading and writing again gives the same bytes, and no shape or body goes unchecked.
+that is refused. So reading and writing again gives the same bytes, and no shape or body goes unchecked. Of functions
+the words of earlier files are read too; they mean the same.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.onnx_functions import DOMAIN, OPSET, VERSION, functions
+from bnn_toolchain.converters.onnx_functions import DOMAIN, OPSET, VERSION, former, functions
 from bnn_toolchain.converters.onnx_read import LARGEST, read_nodes
 from bnn_toolchain.converters.ops import (
     Add,
@@ -125,7 +126,7 @@ def from_bytes(data: bytes) -> Graph:
     canonical = _model(graph)
     if (model.ir_version, model.opset_import) != (canonical.ir_version, canonical.opset_import):
         raise FileFormatError("the ONNX version is not the one that bnnt writes")
-    if model.functions != canonical.functions:
+    if model.functions != canonical.functions and list(model.functions) != [former(f) for f in canonical.functions]:
         raise FileFormatError("the bnnt functions in the file are not those of this format")
     if model.graph != canonical.graph:
         raise FileFormatError("the graph is not in the form that bnnt writes")

@@ -16,7 +16,9 @@ _CONV_PASSED = """in_channels: int = @in_channels, strides: ints = @strides, dil
 _POOL_PASSED = "kernel_shape: ints = @pool_kernel, strides: ints = @pool_strides, pads: ints = @pool_pads"
 
 # Round is the identity on an integer; it keeps onnxruntime from folding the Mul into a convolution's weights,
-# which would round differently. Never ONNX Sign: its value at 0 is 0.
+# which would round differently. Identity does nothing but let onnxruntime before 1.25 load the file: while it infers
+# shapes it takes a Pad whose pads are a Constant for broken until the function's attribute has reached the Constant.
+# Never ONNX Sign: its value at 0 is 0.
 _BODIES = {
     "PixelInput": """PixelInput <offset> (x) => (y) {
         level = Cast <to: int = 1> (x)
@@ -64,7 +66,8 @@ _BODIES = {
     "BinaryConv2d": f"""BinaryConv2d <{_CONV}> (x, weight) => (y) {{
         signs = bnnt.Unpack <count: int = @in_channels> (weight)
         kernel = Transpose <perm: ints = [0, 3, 1, 2]> (signs)
-        amounts = Constant <value_ints: ints = @pads> ()
+        given = Constant <value_ints: ints = @pads> ()
+        amounts = Identity (given)
         value_int = Constant <value_int: int = @pad_value> ()
         value = Cast <to: int = 1> (value_int)
         axes = Constant <value_ints: ints = [2, 3]> ()
@@ -128,3 +131,15 @@ def functions(used: set[str]) -> list[FunctionProto]:
             found.add(name)
             pending += [node.op_type for node in _function(name).node if node.domain == DOMAIN]
     return [_function(name) for name in _BODIES if name in found]
+
+
+def former(function: FunctionProto) -> FunctionProto:
+    """``function`` in the words of files from before bnnt cared for old runtimes: Pad without the Identity."""
+    before = FunctionProto()
+    before.CopyFrom(function)
+    for index, node in enumerate(before.node):
+        if node.op_type == "Identity":
+            before.node[index - 1].output[0] = node.output[0]
+            del before.node[index]
+            break
+    return before

@@ -9,6 +9,7 @@ from bnn_toolchain.converters.reference import run
 from bnn_toolchain.errors import BnntError, FileFormatError, Unsupported, UsageError
 
 from .graphs import fused, images, mixed
+from .pinned import GRAPHS
 
 LEVELS = [ort.GraphOptimizationLevel.ORT_ENABLE_ALL, ort.GraphOptimizationLevel.ORT_DISABLE_ALL]
 
@@ -40,6 +41,14 @@ def test_stock_onnxruntime_gives_the_bits_of_the_reference(level, batch):
         graph = fused(rng)
         pixels = images(rng, graph.spec, batch)
         np.testing.assert_array_equal(stock(to_bytes(graph), pixels, level), run(graph, pixels))
+
+
+@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("make", GRAPHS.values(), ids=GRAPHS)
+def test_every_operator_gives_the_bits_of_the_reference_where_no_sum_rounds(level, make):
+    graph = make()
+    pixels = images(np.random.default_rng(0), graph.spec, 50)
+    np.testing.assert_array_equal(stock(to_bytes(graph), pixels, level), run(graph, pixels))
 
 
 @pytest.mark.parametrize("level", LEVELS)

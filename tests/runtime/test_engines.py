@@ -15,6 +15,7 @@ from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.runtime.engines.engine import ENGINES, engine_name, open_session
 from bnn_toolchain.runtime.engines.torch import TorchSession
 from tests.converters.graphs import fused, images
+from tests.converters.pinned import GRAPHS
 
 SPEC = InputSpec(6, 7, 2, (1 / 128,) * 2, (128.0,) * 2, tuple("abc"))
 FEATURES = 9 * 4 * 5
@@ -27,10 +28,10 @@ def test_names():
 
 
 @pytest.mark.parametrize("engine", ["reference", "onnxruntime", "native"])
-def test_logits_and_bits_are_the_references(engine):
-    rng = np.random.default_rng(3)
-    graph = fused(rng)
-    pixels = images(rng, graph.spec, 7)
+@pytest.mark.parametrize("make", [lambda: fused(np.random.default_rng(3)), *GRAPHS.values()], ids=["fused", *GRAPHS])
+def test_logits_and_bits_are_the_references(engine, make):
+    graph = make()
+    pixels = images(np.random.default_rng(3), graph.spec, 7)
     session = open_session(engine, onnx.to_bytes(graph))
     expected, bits = run_hidden(graph, pixels)
     logits, hidden = session.run_hidden(pixels)
