@@ -1,22 +1,31 @@
-"""What all tests share.
-
-One thread for every numeric library: tests run beside each other, and a few threads on a busy core take longer.
-"""
+"""What all tests share."""
 
 import os
 import subprocess
 
 import pytest
+from hypothesis import HealthCheck, settings
 
+from bnn_toolchain.errors import Unavailable
+
+# One thread for every numeric library: tests run beside each other, and a few threads on a busy core take longer.
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(variable, "1")
+
+# The same examples in every run, however busy the machine is.
+settings.register_profile("bnnt", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("bnnt")
 
 
 @pytest.fixture(scope="session")
 def interpreter():
-    """LCE's own interpreter, installed once."""
+    """LCE's own interpreter, installed once; there is none for ARM64."""
     from bnn_toolchain.runtime import lce_environment
 
+    try:
+        lce_environment.interpreter()
+    except Unavailable as error:
+        pytest.skip(str(error))
     return lce_environment.create()
 
 
@@ -27,6 +36,6 @@ def small_disk(tmp_path):
     folder.mkdir()
     mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "bnnt", str(folder)], capture_output=True)
     if mount.returncode:
-        pytest.skip(f"cannot mount a small file system here: {mount.stderr.decode().strip()}")
+        pytest.skip(f"only root may mount a small file system: {mount.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)

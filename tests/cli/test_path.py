@@ -1,7 +1,6 @@
 """The main path, typed as a user types it."""
 
 import json
-import shutil
 import subprocess
 import sys
 
@@ -12,6 +11,7 @@ from PIL import Image
 from bnn_toolchain.data.config import Mnist5k
 from bnn_toolchain.data.load import load_splits
 from tests.cli.command import bnnt, refused
+from tests.tools import needs_qemu
 
 STOCK = """
 import json, sys
@@ -46,7 +46,7 @@ def test_every_engine_validates(work):
     assert len({row["correct"] for row in rows}) == 1
 
 
-@pytest.mark.skipif(shutil.which("qemu-aarch64-static") is None, reason="needs qemu-aarch64-static")
+@needs_qemu
 def test_an_emulated_arm_cpu_validates_and_has_no_latency(work):
     process = bnnt("validate", work / "bundle", "--on", "qemu:cortex-a72", "--samples", 50, "--json")
     assert process.returncode == 0, process.stderr
@@ -69,7 +69,7 @@ def test_stock_onnxruntime_alone_has_the_manifests_accuracy(work, test_split, tm
 
 
 @pytest.fixture(scope="module")
-def for_lce(work, tmp_path_factory):
+def for_lce(work, interpreter, tmp_path_factory):
     """A bundle that holds every format."""
     assert bnnt("setup", "lce").returncode == 0
     out = tmp_path_factory.mktemp("lce") / "bundle"

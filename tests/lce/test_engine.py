@@ -102,7 +102,7 @@ def test_wrong_images_and_kernels_are_refused(interpreter, model):
         engine.load(data).run(images[:, :5])
 
 
-def test_without_the_environment_the_remedy_is_named(monkeypatch, tmp_path, model):
+def test_without_the_environment_the_remedy_is_named(interpreter, monkeypatch, tmp_path, model):
     monkeypatch.setenv("BNNT_CACHE", str(tmp_path))
     with pytest.raises(Unavailable, match="run `bnnt setup lce`"):
         engine.load(model[1])
@@ -112,7 +112,7 @@ def test_machines_without_a_wheel_get_an_alternative(monkeypatch):
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
     with pytest.raises(Unavailable, match=r"no Python wheel for aarch64\..*lce_benchmark_model"):
         lce_environment.find()
-    monkeypatch.undo()
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
     monkeypatch.setattr("sys.version_info", (3, 13, 0))
     monkeypatch.setenv("PATH", "")
     with pytest.raises(Unavailable, match=r"needs Python 3\.11, this is 3\.13.*lce_benchmark_model"):
@@ -126,7 +126,7 @@ def test_setup_keeps_an_environment_that_exists(interpreter, capsys):
     assert str(interpreter) in capsys.readouterr().out
 
 
-def test_a_failed_installation_leaves_nothing(monkeypatch, tmp_path):
+def test_a_failed_installation_leaves_nothing(interpreter, monkeypatch, tmp_path):
     monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "cache"))
     monkeypatch.setattr(lce_environment, "LCE", "0.0.0")
     with pytest.raises(Unavailable, match=r"larq-compute-engine==0\.0\.0"):

@@ -8,7 +8,9 @@ from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.converters.ops import Kind, PixelInput, Threshold, ToReal, Value, pack_bits
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.data.input import InputSpec
-from bnn_toolchain.runtime.engines.native import NativeSession, kernel_sets, load
+from bnn_toolchain.runtime.engines.native import NativeSession, load
+
+from .host import expected_kernel_sets, kernel
 
 CHANNELS = [*range(1, 66), 127, 128, 129]
 IMAGES = ("random", "plus", "minus", "checkerboard")
@@ -57,7 +59,7 @@ def agree(model: Graph, pixels) -> dict[str, NativeSession]:
     """Every kernel set gives the reference's logits and hidden bits; the sessions by kernel set."""
     data = to_bytes(model)
     logits, hidden = run_hidden(model, pixels)
-    sessions = {name: load(data, name) for name in kernel_sets()}
+    sessions = {name: load(data, name) for name in expected_kernel_sets()}
     for name, session in sessions.items():
         found, bits = session.run_hidden(pixels)
         assert list(bits) == list(hidden)
@@ -75,7 +77,7 @@ def bits_of(reals):
 
 
 def check_kernel(sessions, node: str, method: str) -> None:
-    """In every session ``node`` ran on the kernel "method set"."""
+    """In every session ``node`` ran on the set's kernel for ``method``."""
     for name, session in sessions.items():
         kernels = {n.name: n.kernel for n in session.nodes}
-        assert kernels[node] == f"{method} {name}"
+        assert kernels[node] == kernel(method, name)

@@ -21,12 +21,7 @@ from bnn_toolchain.converters.reference import run
 
 from .agree import CHANNELS, IMAGES, agree, bits_of_pixels, check_kernel, graph, images, signs
 
-quick = settings(
-    max_examples=60,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
-)
+quick = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
 @st.composite

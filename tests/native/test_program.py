@@ -8,9 +8,11 @@ import pytest
 
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.runtime.engines.native import kernel_sets, load
+from bnn_toolchain.runtime.engines.native import load
 from bnn_toolchain.runtime.golden import make_golden, write_golden
 from tests.converters.graphs import fused, images, mixed
+
+from .host import expected_kernel_sets, kernel
 
 
 @pytest.fixture
@@ -87,11 +89,11 @@ def test_an_output_that_is_an_image_is_written_channels_first(run, folder):
 
 def test_describe(run):
     found = run("model.onnx", "--describe")
-    assert found["kernels"] == kernel_sets()[0]
+    assert found["kernels"] == expected_kernel_sets()[0]
     assert json.loads(found["input"])["classes"] == ["cat", "dog", "Käse", "d"]
     nodes = {node["name"]: node for node in found["nodes"]}
-    kernel = f"bits {found['kernels']}"
-    expected = {"op": "BinaryConv2dMaxPoolThreshold", "kernel": kernel, "kind": "bits", "shape": [5, 3, 6], "bytes": 15}
+    bits = kernel("bits", expected_kernel_sets()[0])
+    expected = {"op": "BinaryConv2dMaxPoolThreshold", "kernel": bits, "kind": "bits", "shape": [5, 3, 6], "bytes": 15}
     assert nodes["second"] == {"name": "second", **expected}
 
 

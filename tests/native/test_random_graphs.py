@@ -1,7 +1,7 @@
 """Random graphs of every operator, branches included, against the reference to the last bit."""
 
 import numpy as np
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
@@ -122,7 +122,7 @@ def random_graph(seed: int) -> Graph:
     return Graph(spec(*shape), tuple(nodes))
 
 
-@settings(max_examples=250, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=250)
 @given(st.integers(0, 2**32), st.sampled_from(["random", "plus", "minus"]))
 def test_random_graphs(seed, kind):
     graph = random_graph(seed)

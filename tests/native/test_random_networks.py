@@ -2,7 +2,6 @@
 emulated ARM CPUs."""
 
 import json
-import shutil
 import subprocess
 
 import numpy as np
@@ -12,17 +11,18 @@ import torch
 from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.runtime.build import Target, build
-from bnn_toolchain.runtime.engines.native import kernel_sets, load
+from bnn_toolchain.runtime.engines.native import load
 from bnn_toolchain.runtime.golden import make_golden, write_golden
-from tests.converters.graphs import mixed
+from tests.converters.graphs import fused, mixed
 from tests.networks import random_network
+from tests.tools import QEMU, needs_qemu
 
+from .host import expected_kernel_sets, kernel
 from .test_random_graphs import random_graph
 
 NETWORKS = 304
 SHARES = 8
 CPUS = ("cortex-a53", "cortex-a72")
-QEMU = shutil.which("qemu-aarch64-static")
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +53,14 @@ def check(command, folder):
 def test_every_hidden_bit_and_logit(networks, here, share):
     hidden = 0
     for folder in networks[share::SHARES]:
-        for name in kernel_sets():
+        for name in expected_kernel_sets():
             golden = check([here.program, "--kernels", name], folder)
             assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 3
             hidden += len(golden["layers"])
     assert hidden > NETWORKS // SHARES
 
 
-@pytest.mark.skipif(QEMU is None, reason="qemu-aarch64-static is not installed")
+@needs_qemu
 @pytest.mark.parametrize("cpu", CPUS)
 def test_emulated_arm_gives_the_same(networks, cpu):
     program = build(Target("arm64", cpu)).program
@@ -72,7 +72,7 @@ def test_emulated_arm_gives_the_same(networks, cpu):
         assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 3
 
 
-@pytest.mark.skipif(QEMU is None, reason="qemu-aarch64-static is not installed")
+@needs_qemu
 @pytest.mark.parametrize("cpu", CPUS)
 def test_emulated_arm_sums_reals_in_the_same_order(tmp_path, cpu):
     program = build(Target("arm64", cpu)).program
@@ -84,9 +84,21 @@ def test_emulated_arm_sums_reals_in_the_same_order(tmp_path, cpu):
         assert check([QEMU, "-cpu", cpu, program], tmp_path)["logits_equal"] == 2
 
 
+@needs_qemu
+@pytest.mark.parametrize("cpu", CPUS)
+def test_emulated_arm_chooses_the_kernels_for_neon(tmp_path, cpu):
+    (tmp_path / "model.onnx").write_bytes(to_bytes(fused(np.random.default_rng(0))))
+    command = [QEMU, "-cpu", cpu, build(Target("arm64", cpu)).program, tmp_path / "model.onnx", "--describe"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    kernels = {node["name"]: node["kernel"] for node in found["nodes"]}
+    assert found["kernels"] == "neon"
+    assert (kernels["first"], kernels["second"]) == ("narrow portable", "bits neon")
+    assert (kernels["first"], kernels["second"]) == (kernel("narrow", "neon"), kernel("bits", "neon"))
+
+
 def test_the_library_gives_what_the_program_gives(networks):
     for folder in networks[::20]:
         logits = np.load(folder / "logits.npy")
         images = np.load(folder / "images.npy")
-        for name in kernel_sets():
+        for name in expected_kernel_sets():
             np.testing.assert_array_equal(load((folder / "model.onnx").read_bytes(), name).run(images), logits)

@@ -10,7 +10,7 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.runtime import benchmark as benchmarking
 from bnn_toolchain.runtime.benchmark import benchmark
-from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines import lce
 from bnn_toolchain.runtime.float_twin import float_twin
 from tests.runtime.networks import small_graph
@@ -73,4 +73,4 @@ def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpr
 
 def test_no_latency_of_an_emulator():
     with pytest.raises(UsageError, match=r"qemu:cortex-a72 is an emulator.*bnnt-run model.onnx --bench"):
-        benchmark(MODEL, device_from("qemu:cortex-a72"))
+        benchmark(MODEL, Qemu(QEMU, "cortex-a72"))

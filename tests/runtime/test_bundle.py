@@ -15,7 +15,8 @@ from bnn_toolchain.errors import CheckFailed, FileFormatError, Unavailable, Usag
 from bnn_toolchain.runtime import export
 from bnn_toolchain.runtime.build import host_target
 from bnn_toolchain.runtime.bundle import is_bundle, open_bundle, open_contender, read_manifest
-from bnn_toolchain.runtime.devices.device import Local, device_from
+from bnn_toolchain.runtime.devices.device import Local
+from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.export import export_bundle
 from bnn_toolchain.runtime.golden import check_golden
 from bnn_toolchain.runtime.validate import validate
@@ -290,7 +291,7 @@ def test_golden_vectors_of_another_model(bundle, made, tmp_path):
 
 
 def test_qemu_needs_a_target_and_runs_native_alone(made):
-    found, device = open_bundle(made), device_from("qemu:cortex-a72")
+    found, device = open_bundle(made), Qemu(QEMU, "cortex-a72")
     with pytest.raises(
         UsageError, match=r"no target that cortex-a72 runs \(it has: none\): export with --target arm64"
     ):

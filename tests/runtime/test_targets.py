@@ -13,14 +13,16 @@ from bnn_toolchain.runtime.arrays import write_array
 from bnn_toolchain.runtime.build import Target, build, host_target
 from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
 from bnn_toolchain.runtime.export import export_bundle
 from bnn_toolchain.runtime.validate import Contender, validate
 from tests.runtime.networks import labelled, small_graph
+from tests.tools import needs_qemu
 
 GRAPH = small_graph()
 TEST = labelled(GRAPH, 150, wrong=30)
-ARM = Target("arm64", "cortex-a53")
+ARM, NEWER = Target("arm64", "cortex-a53"), Target("arm64", "cortex-a76")
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +52,7 @@ def test_this_machines_program_checks_the_golden_vectors(bundle):
     assert (said["images"], said["logits_equal"], said["hidden_equal"]) == (100, 100, 100)
 
 
+@needs_qemu
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72"])
 def test_native_on_an_emulated_cpu(bundle, cpu):
     contender = open_contender(bundle, "native", device_from(f"qemu:{cpu}"))
@@ -63,10 +66,10 @@ def test_native_on_an_emulated_cpu(bundle, cpu):
 
 
 def test_a_target_for_a_newer_cpu_is_not_taken(tmp_path):
-    newer = export_bundle(GRAPH, tmp_path / "b", test=TEST, targets=[host_target(), Target("arm64", "cortex-a76")])
+    newer = export_bundle(GRAPH, tmp_path / "b", test=TEST, targets=[Target("x86_64", "x86-64-v2"), NEWER])
     words = r"has no target that cortex-a53 runs \(it has: .*, arm64 cortex-a76\): export with .* --cpu cortex-a53"
     with pytest.raises(UsageError, match=words):
-        open_contender(newer, "native", device_from("qemu:cortex-a53"))
+        open_contender(newer, "native", Qemu(QEMU, "cortex-a53"))
     assert newer.arm_target("neoverse-n1").cpu == "cortex-a76"
 
 
@@ -80,11 +83,12 @@ def test_nothing_that_a_bundle_brings_is_run(bundle, tmp_path):
     manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (forged / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match=r"bnnt-run is not what this installation builds for arm64 cortex-a53"):
-        open_contender(open_bundle(forged), "native", device_from("qemu:cortex-a53"))
-    session = open_contender(bundle, "native", device_from("qemu:cortex-a53")).session
+        open_contender(open_bundle(forged), "native", Qemu(QEMU, "cortex-a53"))
+    session = open_contender(bundle, "native", Qemu(QEMU, "cortex-a53")).session
     assert session.program == build(ARM).program and not (tmp_path / "was-run").exists()
 
 
+@needs_qemu
 def test_another_models_answers_are_found(bundle, tmp_path):
     other = export_bundle(small_graph(1), tmp_path / "other", test=labelled(small_graph(1), 20, wrong=0), targets=[ARM])
     contender = open_contender(other, "native", device_from("qemu:cortex-a53"))

@@ -1,7 +1,6 @@
 import copy
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.metrics import read_epochs
 from bnn_toolchain.training.recipe import load_recipe, validate
 from bnn_toolchain.training.run import load_run, train
+from tests.tools import needs_compiler
 
 from .small import splits, write_recipe
 
@@ -354,9 +354,8 @@ def test_metrics_are_numbers(tmp_path):
         assert all(np.isfinite(record[key]) for key in ("loss", "accuracy", "validation_accuracy", "flip_ratio"))
 
 
+@needs_compiler
 def test_a_compiled_step_learns_the_same(tmp_path):
-    if shutil.which("g++") is None:
-        pytest.skip("torch.compile needs g++")
     model = nn.Sequential(nn.Flatten(), BinaryLinear(64, 32), nn.BatchNorm1d(32), Sign(), BinaryLinear(32, 4))
     for name, compiled in (("eager", False), ("compiled", True)):
         torch.manual_seed(0)

@@ -1,0 +1,16 @@
+"""Programs that some tests need and a bare machine lacks: there these tests are skipped, and say what to install."""
+
+import shutil
+
+import pytest
+
+
+def needs(program: str, package: str) -> pytest.MarkDecorator:
+    """Skips a test where ``program``, which Debian's ``package`` brings, is not there."""
+    return pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not here: apt install {package}")
+
+
+QEMU = "qemu-aarch64-static"
+needs_qemu = needs(QEMU, "qemu-user-static")
+needs_clang = needs("clang++", "clang")
+needs_compiler = needs("g++", "g++")
