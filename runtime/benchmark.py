@@ -246,8 +246,16 @@ def _timing(run: _Run, stock: _Run) -> Timing:
 def _cpu() -> str:
     """The CPU's own name where the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        lines = []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()
+        text = ""
+    return cpu_name(text) or platform.processor() or platform.machine()
+
+
+def cpu_name(cpuinfo: str) -> str:
+    """What the text of /proc/cpuinfo calls the first CPU: x86 has a name, ARM the numbers of its maker and part."""
+    lines = (line.partition(":") for line in reversed(cpuinfo.splitlines()))
+    fields = {key.strip(): value.strip() for key, _, value in lines}
+    if {"CPU implementer", "CPU part"} <= fields.keys():
+        return f"ARM implementer {fields['CPU implementer']} part {fields['CPU part']}"
+    return fields.get("model name", "")

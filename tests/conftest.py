@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -15,6 +16,13 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # The same examples in every run, however busy the machine is.
 settings.register_profile("bnnt", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("bnnt")
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    """What a test draws from torch is the same whatever ran before it."""
+    if torch := sys.modules.get("torch"):
+        torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

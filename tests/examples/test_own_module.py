@@ -19,7 +19,7 @@ def test_an_own_module_on_a_folder_of_images(tmp_path):
         for index in np.flatnonzero(digits.labels == label)[:120]:
             Image.fromarray(digits.images[index, :, :, 0]).save(tmp_path / "images" / name / f"{index}.png")
     command = [sys.executable, str(EXAMPLE), str(tmp_path / "images"), str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600)
     assert done.returncode == 0, done.stderr
     bundle = open_bundle(tmp_path / "out" / "bundle")
     trained, exported = (line.split()[3].rstrip(",") for line in done.stdout.splitlines() if "test accuracy" in line)

@@ -9,7 +9,7 @@ import pytest
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.runtime import benchmark as benchmarking
-from bnn_toolchain.runtime.benchmark import benchmark
+from bnn_toolchain.runtime.benchmark import benchmark, cpu_name
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines import lce
 from bnn_toolchain.runtime.float_twin import float_twin
@@ -69,6 +69,13 @@ def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpr
     (missing,) = found.missing
     assert re.match(r"lce: LCE's interpreter on the model \(kernel indirect, 1 thread\) crashed: SIGSEGV", missing)
     assert calls == 5
+
+
+def test_a_cpu_is_named_by_its_name_or_its_numbers():
+    x86 = "processor\t: 0\nmodel name\t: Fast 1\n\nprocessor\t: 1\nmodel name\t: Fast 2\n"
+    arm = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd08\n"
+    assert cpu_name(x86) == "Fast 1" and cpu_name("") == ""
+    assert cpu_name(arm + "\n" + arm.replace("0xd08", "0xd03")) == "ARM implementer 0x41 part 0xd08"
 
 
 def test_no_latency_of_an_emulator():
