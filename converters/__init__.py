@@ -24,12 +24,15 @@ def convert(module: nn.Module, spec: InputSpec) -> Graph:
     ``module`` maps normalised float32 images [N, C, H, W] to logits [N, F]; it is neither changed nor moved.
 
     Raises:
-        Unsupported: operators that have no place in the graph, all of them in one message.
+        Unsupported: operators that have no place in the graph, all of them in one message; or a module that does not
+            yield one logit for each class of ``spec``.
         CheckFailed: a batch norm that torch does not evaluate monotonically.
     """
     from bnn_toolchain.converters.capture import capture
+    from bnn_toolchain.converters.classifier import check_classifier
 
-    return lower(capture(module, spec))
+    check_classifier(graph := capture(module, spec))
+    return lower(graph)
 
 
 def lower(graph: Graph) -> Graph:

@@ -12,8 +12,9 @@ from functools import cached_property
 
 import numpy as np
 
+from bnn_toolchain.converters.float_ops import AveragePool
 from bnn_toolchain.converters.infer import infer
-from bnn_toolchain.converters.ops import Kind, Op, Value
+from bnn_toolchain.converters.ops import BinaryConv2d, BinaryDense, Conv, Gemm, GlobalAveragePool, Kind, Op, Value
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
 
@@ -82,6 +83,15 @@ class Graph:
     def replace(self, nodes: Iterable[Node]) -> Graph:
         """The same model with other nodes."""
         return Graph(self.spec, tuple(nodes), self.decided_by)
+
+
+def sums_reals(graph: Graph) -> bool:
+    """Whether some layer adds up reals, so that its result depends on the order of the sum."""
+    return any(
+        isinstance(node.op, Conv | Gemm | GlobalAveragePool | AveragePool)
+        or (isinstance(node.op, BinaryConv2d | BinaryDense) and graph.values[node.inputs[0]].kind is Kind.REAL)
+        for node in graph.nodes
+    )
 
 
 def same_graph(a: Graph, b: Graph) -> bool:

@@ -1,34 +1,31 @@
-"""Engines against the reference, image by image: predictions, logits, every hidden bit, accuracy."""
+"""Engines against the reference, image by image: predictions, logits, every hidden bit, accuracy.
+
+What an engine may do stands in its own :class:`bnn_toolchain.runtime.engines.contract.Contract`; all else is a failure.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from math import frexp, prod
+from dataclasses import dataclass
+from itertools import pairwise
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import reference
+from bnn_toolchain.converters.classifier import check_classifier
 from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.ops import BinaryConv2d, BinaryDense, Conv, Gemm, GlobalAveragePool, Kind
 from bnn_toolchain.errors import CheckFailed, UsageError
-from bnn_toolchain.runtime.digest import Hidden, digests
-from bnn_toolchain.runtime.engines.engine import EngineName, Session
-from bnn_toolchain.runtime.engines.native_program import ProgramSession
+from bnn_toolchain.runtime.answers import Activations, Contender, describe_bits, describe_logits, differing
+from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import Contract
+from bnn_toolchain.runtime.near_ties import bits_in_front, near_ties
 
-LCE_LOGITS = 1e-5  # LCE rounds the last multiplication and addition in its own way
 CHUNK = 200  # images at a time
 HIDDEN_CHUNK = 50  # the same, where every hidden activation is kept
 
-
-@dataclass(frozen=True)
-class Contender:
-    """An engine, ready to be compared, and where it runs."""
-
-    engine: EngineName
-    device: str
-    session: Session | ProgramSession
+__all__ = ["Contender", "Layer", "Report", "Row", "validate"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +36,7 @@ class Layer:
     bits: int  # compared, all images together
     images_differing: int
     first_differing: int | None  # index of the image
+    images_wrong: int  # of those that differ, where the contract does not allow it
 
 
 @dataclass(frozen=True)
@@ -47,18 +45,18 @@ class Row:
 
     engine: str
     device: str
+    contract: Contract
     images: int
     predictions_equal: int  # images
+    near_ties: int  # images whose prediction differs as the contract allows
     logits_equal: int  # images whose logits are equal to the last bit
     logits_difference: float  # largest absolute difference, divided by the largest magnitude of the reference's logits
     images_exact: int  # images whose prediction and whose compared hidden bits are all equal
-    hidden_images: int
+    hidden_images: int  # images whose hidden bits were compared
     hidden: tuple[Layer, ...]
     hidden_missing: tuple[str, ...]  # binary activations that the engine does not show
     correct: int | None  # images classified as labelled; None without labels
-    exact_bits: bool  # whether equal hidden bits are part of the engine's contract for this model
-    exact_logits: bool  # whether equal logits are
-    logits_limit: float | None  # the largest logits_difference that the engine may have; None: any
+    failures: tuple[str, ...]  # what breaks the engine's contract, one sentence each; the last says where first
 
     @property
     def accuracy(self) -> float | None:
@@ -68,25 +66,6 @@ class Row:
     @property
     def bits_compared(self) -> int:
         return sum(layer.bits for layer in self.hidden)
-
-    @property
-    def failures(self) -> tuple[str, ...]:
-        """What breaks the engine's contract, one sentence each."""
-        found = []
-        if self.predictions_equal < self.images:
-            found.append(f"{self.images - self.predictions_equal} of {self.images} predictions differ")
-        if self.exact_logits and self.logits_equal < self.images:
-            found.append(f"the logits of {self.images - self.logits_equal} of {self.images} images differ")
-        if self.logits_limit is not None and self.logits_difference > self.logits_limit:
-            found.append(f"the logits differ by {self.logits_difference:.1e}, more than {self.logits_limit:.0e}")
-        if self.exact_bits:
-            found += [
-                f"the bits of '{layer.name}' differ on {layer.images_differing} of {self.hidden_images} images, "
-                f"first on image {layer.first_differing}"
-                for layer in self.hidden
-                if layer.images_differing
-            ]
-        return tuple(f"{self.engine} on {self.device}: {each}" for each in found)
 
 
 @dataclass(frozen=True)
@@ -101,7 +80,7 @@ class Report:
         Raises:
             CheckFailed: the message has every failure.
         """
-        failures = [failure for row in self.rows for failure in row.failures]
+        failures = [f"{row.engine} on {row.device}: {failure}" for row in self.rows for failure in row.failures]
         if failures:
             raise CheckFailed("validation failed:\n" + "\n".join(f"  {failure}" for failure in failures))
 
@@ -117,133 +96,176 @@ def validate(
 ) -> Report:
     """Compare ``contenders`` with the reference on uint8 ``images`` [N, H, W, C].
 
-    Hidden bits are compared on the first ``hidden_images`` of them. ``labels`` [N] are class indices. ``progress`` is
-    told the number of images done, and of all.
+    Hidden bits are compared on the first ``hidden_images`` of them, and on those whose logits differ by more than a
+    contract that allows near ties. ``labels`` [N] are class indices. ``progress`` is told the number of images done,
+    and of all.
 
-    Every engine must predict as the reference does. Exact hidden bits and logits are the contract of native and the
-    reference always, of onnxruntime where the model sums no reals (their order is its own). Exact hidden bits are
-    that of LCE there (its logits may differ by ``LCE_LOGITS``), and of torch where, besides, the input's scale is a
-    power of two.
+    No number of an engine may be NaN, even where the reference's is. A prediction that differs is a near tie if the
+    contract allows the image's logits to differ as they do, else a failure.
 
     Raises:
         UsageError: no images, or images or labels of another size.
+        Unsupported: the model does not yield one logit for each class.
+        CheckFailed: an engine yields something of another shape or type, or changes the images.
         FileFormatError: what a device sent back is not what it should be.
     """
+    check_classifier(graph)
     if not len(images):
         raise UsageError("there are no images to validate on")
     if labels is not None and labels.shape != images.shape[:1]:
         raise UsageError(f"{len(images)} images have labels of shape {list(labels.shape)}")
-    tallies = [_Tally() for _ in contenders]
+    judges = [_Judge(graph, contender) for contender in contenders]
+    hidden_images = min(hidden_images, len(images))
+    expected = []
     # A chunk either compares hidden bits on all of its images or on none.
-    starts = [*range(0, min(hidden_images, len(images)), HIDDEN_CHUNK), *range(hidden_images, len(images), CHUNK)]
-    for start, end in zip(starts, [*starts[1:], len(images)], strict=True):
+    cuts = [*range(0, hidden_images, HIDDEN_CHUNK), *range(hidden_images, len(images), CHUNK), len(images)]
+    for start, end in pairwise(cuts):
         part = images[start:end]
-        expected, expected_hidden = reference.run_hidden(graph, part, None if start < hidden_images else ())
-        for contender, tally in zip(contenders, tallies, strict=True):
-            if start < hidden_images:
-                logits, differing = _run_hidden(contender.session, graph, part, expected_hidden)
-                tally.add_hidden(start, differing)
-            else:
-                logits = contender.session.run(part)
-            tally.add(logits, expected, None if labels is None else labels[start:end])
+        logits, hidden = reference.run_hidden(graph, part, None if start < hidden_images else ())
+        expected.append(logits)
+        for judge in judges:
+            judge.see(start, part, hidden if start < hidden_images else None)
         if progress:
             progress(end, len(images))
-    compared = min(hidden_images, len(images))
-    return Report(
-        tuple(_row(graph, c, t, len(images), compared, labels) for c, t in zip(contenders, tallies, strict=True))
-    )
+    return Report(tuple(judge.row(images, np.concatenate(expected), labels) for judge in judges))
 
 
-def _run_hidden(
-    session: Session | ProgramSession, graph: Graph, images: NDArray[np.uint8], expected: Hidden
-) -> tuple[NDArray[np.float32], dict[str, NDArray[np.bool_]]]:
-    """The logits, and for each binary activation which images [N] differ from ``expected``."""
-    if isinstance(session, ProgramSession):
-        logits, found = session.run_digests(images)
-        differs = found != digests(graph, expected, len(images))
-        return logits, {name: differs[:, column] for column, name in enumerate(graph.hidden_bits())}
-    logits, hidden = session.run_hidden(images)
-    differing = {}
-    for name, bits in hidden.items():
-        if name not in expected or bits.shape != expected[name].shape:
-            raise CheckFailed(f"the engine yields bits {list(bits.shape)} of '{name}', which the model does not have")
-        differing[name] = (bits != expected[name]).reshape(len(images), -1).any(axis=1)
-    return logits, differing
+class _Judge:
+    """Collects what one engine answers, and judges it by the engine's contract."""
+
+    def __init__(self, graph: Graph, contender: Contender) -> None:
+        self.graph, self.contender = graph, contender
+        self.contract = contender.session.contract(graph)
+        self.in_front = bits_in_front(graph)
+        self.logits: list[NDArray[np.float32]] = []
+        self.compared: list[int] = []  # images, by index, whose hidden bits were compared
+        self.missing: set[str] = set()
+        self.differ: dict[str, list[int]] = {}  # images by activation
+        self.wrong: dict[str, list[int]] = {}  # those of them that the contract does not allow
+        self.first: tuple[int, str] | None = None  # the first image with a wrong bit, and where
+
+    def see(self, start: int, images: NDArray[np.uint8], expected: Hidden | None) -> None:
+        """Ask for images from the ``start``-th on; compare bits if the ``expected`` ones are given."""
+        if expected is None:
+            self.logits.append(self.contender.ask(self.graph, images))
+        else:
+            self.logits.append(self._compare(np.arange(start, start + len(images)), images, expected))
+
+    def _compare(self, indices: NDArray[np.intp], images: NDArray[np.uint8], hidden: Hidden) -> NDArray[np.float32]:
+        """The logits; differing and wrong bits are noted."""
+        logits, found = self.contender.ask_hidden(self.graph, images)
+        expected = self.contender.expected(self.graph, hidden, len(images))
+        self.compared += indices.tolist()
+        self.missing.update({*expected, *self.contract.shows} - found.keys())
+        differ = {name: differing(found[name], bits) for name, bits in expected.items() if name in found}
+        wrong = differ if self.contract.exact_bits else self._wrong(images, differ, found, expected)
+        for name in differ:
+            self.differ.setdefault(name, []).extend(indices[differ[name]].tolist())
+            self.wrong.setdefault(name, []).extend(indices[wrong[name]].tolist())
+        failing = np.flatnonzero(np.any(list(wrong.values()), axis=0)) if wrong else np.empty(0, np.intp)
+        if len(failing) and self.first is None:
+            image = failing[0]
+            name = next(name for name in wrong if wrong[name][image])
+            where = describe_bits(self.graph, name, found[name][image], expected[name][image])
+            self.first = int(indices[image]), where
+        return logits
+
+    def _wrong(
+        self,
+        images: NDArray[np.uint8],
+        differ: dict[str, NDArray[np.bool_]],
+        found: Activations,
+        expected: Activations,
+    ) -> dict[str, NDArray[np.bool_]]:
+        """Which images [N] have a bit that differs, in no layer behind another one that does, and is no near tie."""
+        wrong = {}
+        for name, differs in differ.items():
+            in_front = [differ[other] for other in self.in_front[name] & differ.keys()]
+            judged = np.flatnonzero(differs & ~np.any(in_front, axis=0)) if in_front else np.flatnonzero(differs)
+            wrong[name] = np.zeros(len(images), np.bool_)
+            if len(judged):
+                bits = np.unpackbits(found[name][judged] ^ expected[name][judged], axis=-1, bitorder="little") != 0
+                allowed = near_ties(self.graph, name, images[judged], self.contract)
+                if allowed is not None:
+                    bits[..., : allowed.shape[-1]] &= ~allowed
+                wrong[name][judged] = bits.reshape(len(judged), -1).any(axis=1)
+        return wrong
+
+    def row(self, images: NDArray[np.uint8], expected: NDArray[np.float32], labels: NDArray[np.integer] | None) -> Row:
+        """The verdict on all images."""
+        logits, contract = np.concatenate(self.logits), self.contract
+        unequal, nan = differing(logits, expected), np.isnan(logits).any(axis=1)
+        with np.errstate(invalid="ignore"):
+            distance = np.where(logits == expected, 0, np.abs(logits.astype(np.float64) - expected)).max(axis=1)
+        magnitude = float(np.abs(expected, where=np.isfinite(expected), out=np.zeros_like(expected)).max()) or 1.0
+        beyond = ~(distance <= contract.logits * magnitude) if contract.logits else unequal
+        if not contract.exact_bits:
+            self._look_again(images, np.setdiff1d(np.flatnonzero(beyond), self.compared))
+        wrong_bits, other_bits = (_mask(len(images), noted) for noted in (self.wrong, self.differ))
+        beyond &= ~other_bits | wrong_bits  # a bit that is a near tie answers for the logits behind it
+        best = logits.argmax(axis=1)
+        other = best != expected.argmax(axis=1)
+        failures = self._failures(len(images), nan, other & (beyond | nan), beyond)
+        if self.first is not None or (nan | beyond).any():
+            failures.append(self._where(logits, expected, nan | beyond))
+        return Row(
+            engine=self.contender.engine,
+            device=self.contender.device,
+            contract=contract,
+            images=len(images),
+            predictions_equal=int((~other).sum()),
+            near_ties=int((other & ~beyond & ~nan).sum()),
+            logits_equal=int((~unequal).sum()),
+            logits_difference=float(distance.max(where=np.isfinite(distance), initial=0.0)) / magnitude,
+            images_exact=int((~other & ~other_bits).sum()),
+            hidden_images=len(self.compared),
+            hidden=tuple(self._layer(name) for name in self.differ),
+            hidden_missing=tuple(name for name in self.graph.hidden_bits() if name in self.missing),
+            correct=None if labels is None else int((best == labels).sum()),
+            failures=tuple(failures),
+        )
+
+    def _look_again(self, images: NDArray[np.uint8], suspects: NDArray[np.intp]) -> None:
+        """Compare the hidden bits of images whose logits alone would fail."""
+        for start in range(0, len(suspects), HIDDEN_CHUNK):
+            indices = suspects[start : start + HIDDEN_CHUNK]
+            self._compare(indices, images[indices], reference.run_hidden(self.graph, images[indices])[1])
+
+    def _layer(self, name: str) -> Layer:
+        differ = self.differ[name]
+        bits = prod(self.graph.values[name].shape) * len(self.compared)
+        return Layer(name, bits, len(differ), differ[0] if differ else None, len(self.wrong[name]))
+
+    def _failures(
+        self, images: int, nan: NDArray[np.bool_], predictions: NDArray[np.bool_], beyond: NDArray[np.bool_]
+    ) -> list[str]:
+        missing = (name for name in self.contract.shows if name in self.missing)
+        found = [f"it shows no bits of '{name}', which its contract promises" for name in missing]
+        if nan.any():
+            found.append(f"the logits of {nan.sum()} of {images} images are NaN, first of image {nan.argmax()}")
+        if predictions.any():
+            found.append(f"{predictions.sum()} of {images} predictions differ")
+        if beyond.any():
+            limit = self.contract.logits
+            much = f", by more than {limit:.0e} of the largest" if limit else ""
+            found.append(f"the logits of {beyond.sum()} of {images} images differ{much}")
+        for name, wrong in self.wrong.items():
+            if wrong:
+                count = f"{len(wrong)} of {len(self.compared)} images"
+                found.append(f"the bits of '{name}' differ on {count}, first on image {wrong[0]}")
+        return found
+
+    def _where(self, logits: NDArray[np.float32], expected: NDArray[np.float32], failing: NDArray[np.bool_]) -> str:
+        """The first image that fails: the layer, what was expected and what was found."""
+        image = int(failing.argmax()) if failing.any() else len(failing)
+        if self.first is not None and self.first[0] <= image:
+            return f"first: image {self.first[0]}, {self.first[1]}"
+        return f"first: image {image}, {describe_logits(self.graph, logits[image], expected[image])}"
 
 
-@dataclass
-class _Tally:
-    """What was counted so far for one engine."""
-
-    predictions_equal: int = 0
-    logits_equal: int = 0
-    difference: float = 0.0
-    magnitude: float = 0.0
-    correct: int = 0
-    images: int = 0
-    inexact: set[int] = field(default_factory=set)  # indices of images
-    differing: dict[str, list[int]] = field(default_factory=dict)  # indices of images by activation
-
-    def add(
-        self, logits: NDArray[np.float32], expected: NDArray[np.float32], labels: NDArray[np.integer] | None
-    ) -> None:
-        if logits.shape != expected.shape or logits.dtype != np.float32:
-            raise CheckFailed(f"the engine yields {logits.dtype} {list(logits.shape)}, not float32 {expected.shape}")
-        found, wanted = (np.ascontiguousarray(x).reshape(len(x), -1) for x in (logits, expected))
-        self.logits_equal += int((found.view(np.uint32) == wanted.view(np.uint32)).all(axis=1).sum())
-        other = np.flatnonzero(found.argmax(axis=1) != wanted.argmax(axis=1))
-        self.predictions_equal += len(found) - len(other)
-        self.inexact.update((self.images + other).tolist())
-        self.images += len(found)
-        self.difference = max(self.difference, float(np.abs(found.astype(np.float64) - wanted).max()))
-        self.magnitude = max(self.magnitude, float(np.abs(wanted).max()))
-        if labels is not None:
-            self.correct += int((found.argmax(axis=1) == labels).sum())
-
-    def add_hidden(self, start: int, differing: dict[str, NDArray[np.bool_]]) -> None:
-        for name, differs in differing.items():
-            found = (start + np.flatnonzero(differs)).tolist()
-            self.differing.setdefault(name, []).extend(found)
-            self.inexact.update(found)
-
-
-def _row(
-    graph: Graph,
-    contender: Contender,
-    tally: _Tally,
-    images: int,
-    hidden_images: int,
-    labels: NDArray[np.integer] | None,
-) -> Row:
-    layers = tuple(
-        Layer(name, prod(graph.values[name].shape) * hidden_images, len(wrong), wrong[0] if wrong else None)
-        for name, wrong in tally.differing.items()
-    )
-    lce = contender.engine.startswith("lce")
-    own_order = (lce or contender.engine in ("onnxruntime", "torch")) and _sums_reals(graph)
-    rounds_input = contender.engine == "torch" and any(frexp(scale)[0] != 0.5 for scale in graph.spec.scale)
-    return Row(
-        engine=contender.engine,
-        device=contender.device,
-        images=images,
-        predictions_equal=tally.predictions_equal,
-        logits_equal=tally.logits_equal,
-        logits_difference=tally.difference / tally.magnitude if tally.magnitude else tally.difference,
-        images_exact=images - len(tally.inexact),
-        hidden_images=hidden_images,
-        hidden=layers,
-        hidden_missing=tuple(name for name in graph.hidden_bits() if hidden_images and name not in tally.differing),
-        correct=None if labels is None else tally.correct,
-        exact_bits=not own_order and not rounds_input,
-        exact_logits=contender.engine != "torch" and not lce and not own_order,
-        logits_limit=LCE_LOGITS if lce and not own_order else None,
-    )
-
-
-def _sums_reals(graph: Graph) -> bool:
-    """Whether some layer adds up products of reals, whose result depends on the order."""
-    return any(
-        isinstance(node.op, Conv | Gemm | GlobalAveragePool)
-        or (isinstance(node.op, BinaryConv2d | BinaryDense) and graph.values[node.inputs[0]].kind is Kind.REAL)
-        for node in graph.nodes
-    )
+def _mask(images: int, noted: dict[str, list[int]]) -> NDArray[np.bool_]:
+    """bool [images]: which of them are noted for some activation."""
+    mask = np.zeros(images, np.bool_)
+    for indices in noted.values():
+        mask[indices] = True
+    return mask

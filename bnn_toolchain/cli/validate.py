@@ -43,7 +43,7 @@ def validate(
     with progress_bar("comparing") as progress:
         report = validate_model(model, engine or ["native"], on, samples, hidden, note, progress)
     if json:
-        print_json([asdict(row) | {"failures": row.failures} for row in report.rows])
+        print_json([asdict(row) for row in report.rows])
     else:
         _print(str(model), report)
     report.check()

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import require_lce
+from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import Contract
 
 if TYPE_CHECKING:
     from bnn_toolchain.runtime.engines.lce import Kernel
@@ -28,6 +30,9 @@ class Session(Protocol):
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
         """The logits and the binary activations, packed as the reference packs them."""
+
+    def contract(self, graph: Graph) -> Contract:
+        """What the engine promises if its model is ``graph``."""
 
 
 def engine_name(text: str) -> EngineName:

@@ -20,13 +20,14 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import NonNegativeInt
 
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.lce import read
 from bnn_toolchain.converters.lce.flat import with_outputs
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
 from bnn_toolchain.stored import parse
 
 Kernel = Literal["indirect", "optimized", "reference"]
@@ -89,6 +90,12 @@ class LceSession:
                 packed = packed[..., : -(-channels // 8)]
             hidden[name] = packed.reshape(len(images), *image, -(-channels // 8))
         return _channels_first(logits), hidden
+
+    def contract(self, graph: Graph) -> Contract:
+        """Exact bits; it rounds the last multiplication and addition, and orders sums of reals, in its own way."""
+        if sums_reals(graph):
+            return Contract(shows=graph.hidden_bits(), logits=OWN_ORDER, reals=OWN_ORDER)
+        return Contract(shows=graph.hidden_bits(), logits=LAST_BITS)
 
     def _input(self, images: NDArray[np.uint8]) -> NDArray[Any]:
         check_images(images, self.graph.spec)

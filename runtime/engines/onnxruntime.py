@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import INPUT, Graph
+from bnn_toolchain.converters.graph import INPUT, Graph, sums_reals
 from bnn_toolchain.converters.ops import pack_bits
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import OWN_ORDER, Contract
 
 ERROR = 3  # severity of what ONNX Runtime logs
 
@@ -38,6 +39,11 @@ class OnnxRuntimeSession:
         logits, *hidden = self._with_hidden.run(None, {INPUT: images})
         names = self._graph.hidden_bits()
         return logits, {name: pack_bits(channels_last(bits)) for name, bits in zip(names, hidden, strict=True)}
+
+    def contract(self, graph: Graph) -> Contract:
+        """Exact, but where reals are summed: the order is its own."""
+        own_order = OWN_ORDER if sums_reals(graph) else 0.0
+        return Contract(shows=graph.hidden_bits(), logits=own_order, reals=own_order)
 
     @cached_property
     def _with_hidden(self) -> Any:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters import onnx, reference
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import Contract
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,10 @@ class ReferenceSession:
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
         """The logits and all binary activations, packed."""
         return reference.run_hidden(self.graph, images)
+
+    def contract(self, graph: Graph) -> Contract:
+        """Everything, exactly."""
+        return Contract(shows=graph.hidden_bits())
 
 
 def load(model: bytes) -> ReferenceSession:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import frexp
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.layers import Sign as SignModule
 from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
 
 ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)
 
@@ -39,25 +42,44 @@ class TorchSession:
         return logits
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
-        """The logits and the outputs of all ``Sign`` modules, packed, by the modules' paths.
-
-        Bits that pooling or flattening yields behind a sign have no module of their own and are not shown.
-        """
+        """The logits and the outputs of ``Sign`` modules, packed: those that the contract names."""
         hidden: Hidden = {}
+        calls: Counter[str] = Counter()
+        shows = self.contract(self.graph).shows
 
-        def keep(name: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+        def keep(path: str) -> Callable[[nn.Module, Any, torch.Tensor], None]:
             def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
-                hidden[name] = pack_bits(self._in_file_order(name, output.numpy()))
+                calls[path] += 1
+                name = path if calls[path] == 1 else f"{path}.{calls[path]}"
+                if name in shows:
+                    hidden[name] = pack_bits(self._in_file_order(name, output.numpy()))
 
             return hook
 
-        signs = [(name, module) for name, module in self.module.named_modules() if isinstance(module, SignModule)]
-        hooks = [module.register_forward_hook(keep(name)) for name, module in signs]
+        hooks = [module.register_forward_hook(keep(path)) for path, module in self._signs().items()]
         try:
             return self.run(images), hidden
         finally:
             for hook in hooks:
                 hook.remove()
+
+    def contract(self, graph: Graph) -> Contract:
+        """Exact bits, unless torch rounds what the graph sums exactly; the logits' last bits are torch's own.
+
+        It shows what ``Sign`` modules yield: the graph names a module's first call by the module's path, the others by
+        the path and a number. A sign that is called as a function has no module, and neither have the bits that
+        pooling or flattening yields behind a sign.
+        """
+        signs = self._signs()
+        shows = tuple(name for name in graph.hidden_bits() if name in signs or _called_again(name) in signs)
+        if sums_reals(graph):
+            return Contract(shows, logits=OWN_ORDER, reals=OWN_ORDER)
+        if any(frexp(scale)[0] != 0.5 for scale in graph.spec.scale):  # no power of two: normalised pixels are rounded
+            return Contract(shows, logits=OWN_ORDER, pixel_sums=1)
+        return Contract(shows, logits=LAST_BITS)
+
+    def _signs(self) -> dict[str, SignModule]:
+        return {path: module for path, module in self.module.named_modules() if isinstance(module, SignModule)}
 
     def _in_file_order(self, name: str, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Channels last, also where torch has flattened (C, H, W) and no layer has mixed the features since."""
@@ -73,6 +95,12 @@ class TorchSession:
             return values
         shape = self.graph.values[node.inputs[0]].shape
         return values.reshape(len(values), *shape).transpose(0, 2, 3, 1).reshape(values.shape)
+
+
+def _called_again(name: str) -> str | None:
+    """The path of the module whose second or later call is named ``name``, if it is such a name."""
+    path, _, number = name.rpartition(".")
+    return path if path and number.isdecimal() else None
 
 
 def load(model: bytes, run: Path) -> TorchSession:

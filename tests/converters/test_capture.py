@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -22,6 +24,7 @@ def agrees(module, spec=SPEC):
     normal = (pixels.astype(np.float32) - np.float32(spec.offset)) * np.float32(spec.scale)
     with torch.no_grad():
         expected = module.eval()(torch.from_numpy(normal.transpose(0, 3, 1, 2).copy())).numpy()
+    spec = replace(spec, classes=tuple("abcdefgh"[: expected.shape[1]]))
     np.testing.assert_allclose(run(convert(module, spec), pixels), expected, rtol=1e-4, atol=1e-4)
 
 

@@ -27,13 +27,13 @@ def test_a_real_model_is_its_bits_and_little_more():
 
 
 def test_convolutions_count_every_position_before_pooling():
-    spec = InputSpec(8, 8, 2, (1.0,) * 2, (0.0,) * 2, ("a",))
+    spec = InputSpec(8, 8, 2, (1.0,) * 2, (0.0,) * 2, ("a", "b"))
     layers = (Conv(2, 6, 3, 1, 1, 1, 1, 0), nn.MaxPool2d(2), nn.BatchNorm2d(6), Sign())
-    head = (Conv(6, 8, 3, 1, 1, 1, 2, 1), nn.MaxPool2d(2), nn.BatchNorm2d(8), Sign(), nn.Flatten(), Dense(32, 1))
+    head = (Conv(6, 8, 3, 1, 1, 1, 2, 1), nn.MaxPool2d(2), nn.BatchNorm2d(8), Sign(), nn.Flatten(), Dense(32, 2))
     rows = report(convert(nn.Sequential(*layers, *head), spec), 0).rows
     assert [row.op for row in rows if row.weight_bits] == ["BinaryConv2dMaxPoolThreshold"] * 2 + ["BinaryDense"]
     assert [row.other_macs for row in rows if row.weight_bits] == [2 * 9 * 6 * 64, 0, 0]
-    assert [row.binary_macs for row in rows if row.weight_bits] == [0, 3 * 9 * 8 * 16, 32]
+    assert [row.binary_macs for row in rows if row.weight_bits] == [0, 3 * 9 * 8 * 16, 64]
 
 
 def test_every_float_layer_has_its_reason():

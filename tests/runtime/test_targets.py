@@ -14,6 +14,7 @@ from bnn_toolchain.runtime.build import Target, build, host_target
 from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 from bnn_toolchain.runtime.devices.device import device_from
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
+from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.native_program import ProgramSession
 from bnn_toolchain.runtime.export import export_bundle
 from bnn_toolchain.runtime.validate import Contender, validate
@@ -62,7 +63,7 @@ def test_native_on_an_emulated_cpu(bundle, cpu):
     assert (row.engine, row.device) == ("native", f"qemu:{cpu}")
     assert (row.images, row.predictions_equal, row.logits_equal, row.correct) == (150, 150, 150, 120)
     assert row.hidden_images == 100 and [layer.name for layer in row.hidden] == list(GRAPH.hidden_bits())
-    assert row.exact_bits and row.exact_logits and not row.hidden_missing
+    assert row.contract == Contract(GRAPH.hidden_bits()) and not row.hidden_missing
 
 
 def test_a_target_for_a_newer_cpu_is_not_taken(tmp_path):

@@ -10,6 +10,7 @@ from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 from bnn_toolchain.runtime.devices.device import Local
+from bnn_toolchain.runtime.engines.contract import LAST_BITS
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 from bnn_toolchain.runtime.validate import validate
 from bnn_toolchain.training.recipe import load_recipe
@@ -58,8 +59,8 @@ def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
     assert accuracy > 0.5 and bundle.manifest.accuracy.value == pytest.approx(accuracy, abs=1e-12)
     for row in report.rows:
         assert (row.images, row.predictions_equal, row.correct) == (1000, 1000, bundle.manifest.accuracy.correct)
-        assert row.exact_bits and not any(layer.images_differing for layer in row.hidden)
-        assert row.exact_logits == (row.engine != "torch")
+        assert row.contract.exact_bits and not any(layer.images_differing for layer in row.hidden)
+        assert row.contract.logits == (LAST_BITS if row.engine == "torch" else 0)
     torch_row = next(row for row in report.rows if row.engine == "torch")
     assert len(torch_row.hidden) == 3 and torch_row.bits_compared == 100 * (16 * 14 * 14 + 24 * 7 * 7 + 40)
     flatten = [node.name for node in bundle.graph.nodes if type(node.op).__name__ == "Flatten"]

@@ -10,6 +10,7 @@ from bnn_toolchain.converters.graph import Node
 from bnn_toolchain.converters.ops import Affine, BinaryConv2dThreshold, Threshold
 from bnn_toolchain.converters.reference import run
 from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.runtime.engines.contract import OWN_ORDER, Contract
 from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.validate import Contender, validate
 from tests.converters.graphs import fused, images, mixed
@@ -46,7 +47,7 @@ def test_engines_that_agree():
     report.check()
     for row in report.rows:
         assert (row.images, row.predictions_equal, row.logits_equal, row.logits_difference) == (130, 130, 130, 0)
-        assert row.exact_bits and row.exact_logits and not row.failures
+        assert row.contract == Contract(shows=GRAPH.hidden_bits()) and not row.failures
         assert (row.correct, row.accuracy) == (117, 0.9)
         assert row.hidden_images == 100 and not row.hidden_missing
         assert [layer.name for layer in row.hidden] == list(GRAPH.hidden_bits())
@@ -99,8 +100,8 @@ def test_sums_of_reals_may_differ_in_onnxruntime_but_not_in_native():
     stock, ours, native = validate(
         graph, [contender(name, model) for name in ("onnxruntime", "reference", "native")], pixels
     ).rows
-    assert not stock.exact_bits and not stock.exact_logits
-    assert ours.exact_bits and ours.exact_logits and native.exact_bits and native.exact_logits
+    assert stock.contract == Contract(graph.hidden_bits(), logits=OWN_ORDER, reals=OWN_ORDER)
+    assert ours.contract == native.contract == Contract(graph.hidden_bits())
     assert not ours.failures and not native.failures
 
 
