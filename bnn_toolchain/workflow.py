@@ -40,8 +40,16 @@ def open_model(path: Path) -> Graph:
     Raises:
         UsageError: nothing is there, or it is none of these.
         FileFormatError: it is truncated, corrupt or foreign.
-        Unsupported: it holds an operator that the graph has no place for.
+        Unsupported: it holds an operator that the graph has no place for, or does not yield one logit for each class.
     """
+    from bnn_toolchain.converters.classifier import check_classifier
+
+    graph = _read_model(path)
+    check_classifier(graph)
+    return graph
+
+
+def _read_model(path: Path) -> Graph:
     if not path.exists():
         raise UsageError(f"{path} does not exist: give a run folder, a bundle, an .onnx or a .tflite file")
     if (path / "manifest.json").is_file():

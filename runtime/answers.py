@@ -89,17 +89,22 @@ def differing(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:
     return unequal
 
 
+def differing_bits(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Which packed bits differ, those of the tail too: [..., C/8] -> bool [..., C rounded up to bytes]."""
+    bits: NDArray[np.bool_] = np.unpackbits(found ^ expected, axis=-1, bitorder="little").astype(np.bool_)
+    return bits
+
+
 def describe_bits(graph: Graph, name: str, found: NDArray[Any], expected: NDArray[Any]) -> str:
     """Where the activation ``name`` of one image first differs: packed bits [H, W, C/8] or [F/8], or one digest."""
     if not found.ndim:
         return f"the digest of '{name}': expected {expected:016x}, found {found:016x}"
-    found, expected = (np.unpackbits(bits, axis=-1, bitorder="little") for bits in (found, expected))
-    *place, channel = (int(axis[0]) for axis in np.nonzero(found != expected))
-    signs = tuple("+-"[int(bits[*place, channel])] + "1" for bits in (expected, found))
+    *place, channel = (int(axis[0]) for axis in np.nonzero(differing_bits(found, expected)))
     at = f"channel {channel}" + (f", row {place[0]}, column {place[1]}" if place else "")
     if channel >= graph.values[name].shape[0]:
         at += " (a tail bit: there is no such channel)"
-    return f"'{name}', {at}: expected {signs[0]}, found {signs[1]}"
+    minus = bool(expected[*place, channel // 8] >> channel % 8 & 1)
+    return f"'{name}', {at}: expected {'-1' if minus else '+1'}, found {'+1' if minus else '-1'}"
 
 
 def describe_logits(graph: Graph, found: NDArray[np.float32], expected: NDArray[np.float32]) -> str:

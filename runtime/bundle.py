@@ -19,6 +19,7 @@ from typing import Literal
 import pydantic
 
 from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.classifier import check_classifier
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
@@ -171,6 +172,7 @@ def open_bundle(path: Path) -> Bundle:
     Raises:
         UsageError: nothing is there.
         FileFormatError: a file is missing, truncated, changed or foreign; the message names it.
+        Unsupported: the model does not yield one logit for each class.
     """
     if not path.is_dir():
         raise UsageError(f"{path} is not a folder: give a bundle that `bnnt export` wrote")
@@ -186,6 +188,7 @@ def open_bundle(path: Path) -> Bundle:
     graph = onnx.load(path / MODEL)
     if (graph.spec, graph.decided_by) != (manifest.input, manifest.decided_by):
         raise FileFormatError(f"{path / MANIFEST} describes another input, or other thresholds, than {MODEL} holds")
+    check_classifier(graph)
     return Bundle(path, manifest, model, graph)
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
+from bnn_toolchain.converters.classifier import check_classifier
 from bnn_toolchain.converters.graph import Graph, same_graph
 from bnn_toolchain.converters.report import report
 from bnn_toolchain.data.input import check_images
@@ -96,10 +97,11 @@ def export_bundle(
 
     Raises:
         UsageError: ``out`` is something else than a bundle, holds anything besides, or cannot be written.
-        Unsupported: the graph is not lowered, or a format cannot express it.
+        Unsupported: the graph is not lowered, a format cannot express it, or it does not yield a logit for each class.
         Unavailable: there is no compiler for the native engine.
         CheckFailed: an engine differs from the reference; nothing is written.
     """
+    check_classifier(graph)
     check_images(test.images, graph.spec)
     if not len(test.images):
         raise UsageError("there are no test images")

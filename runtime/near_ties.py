@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,17 +33,25 @@ def bits_in_front(graph: Graph) -> dict[str, frozenset[str]]:
     return found
 
 
-def near_ties(graph: Graph, name: str, images: NDArray[np.uint8], contract: Contract) -> NDArray[np.bool_] | None:
-    """Which bits of the activation ``name`` may differ under ``contract``: bool [N, H, W, C] or [N, F]; None: none."""
+def near_ties(
+    graph: Graph, name: str, shown: Collection[str], images: NDArray[np.uint8], contract: Contract
+) -> NDArray[np.bool_] | None:
+    """Which bits of the activation ``name`` may differ under ``contract``: bool [N, H, W, C] or [N, F]; None: none.
+
+    Of the activations that are ``shown``, none in front of it differs.
+    """
     nodes = {node.name: node for node in graph.nodes}
     node, moves = nodes[name], []
-    while isinstance(node.op, MaxPool | Flatten):  # of bits: the same bits as of the sign behind it
+    while isinstance(node.op, MaxPool | Flatten):  # of the bits of a sign: what it makes of the sign's real switches it
+        if node.inputs[0] in shown:
+            return None
         moves.append(node)
         node = nodes[node.inputs[0]]
     if isinstance(node.op, Sign):
         x = _value(graph, node, [move.op for move in reversed(moves)], images)
         largest = np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True)
-        return np.abs(x) <= contract.reals * largest
+        near: NDArray[np.bool_] = np.abs(x) <= contract.reals * largest
+        return near
     threshold, steps = _parts(node.op)
     if threshold is None or moves or bits_in_front(graph)[name]:
         return None

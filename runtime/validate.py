@@ -17,7 +17,14 @@ from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.classifier import check_classifier
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.errors import CheckFailed, UsageError
-from bnn_toolchain.runtime.answers import Activations, Contender, describe_bits, describe_logits, differing
+from bnn_toolchain.runtime.answers import (
+    Activations,
+    Contender,
+    describe_bits,
+    describe_logits,
+    differing,
+    differing_bits,
+)
 from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.near_ties import bits_in_front, near_ties
@@ -184,8 +191,8 @@ class _Judge:
             judged = np.flatnonzero(differs & ~np.any(in_front, axis=0)) if in_front else np.flatnonzero(differs)
             wrong[name] = np.zeros(len(images), np.bool_)
             if len(judged):
-                bits = np.unpackbits(found[name][judged] ^ expected[name][judged], axis=-1, bitorder="little") != 0
-                allowed = near_ties(self.graph, name, images[judged], self.contract)
+                bits = differing_bits(found[name][judged], expected[name][judged])
+                allowed = near_ties(self.graph, name, found, images[judged], self.contract)
                 if allowed is not None:
                     bits[..., : allowed.shape[-1]] &= ~allowed
                 wrong[name][judged] = bits.reshape(len(judged), -1).any(axis=1)
@@ -194,7 +201,8 @@ class _Judge:
     def row(self, images: NDArray[np.uint8], expected: NDArray[np.float32], labels: NDArray[np.integer] | None) -> Row:
         """The verdict on all images."""
         logits, contract = np.concatenate(self.logits), self.contract
-        unequal, nan = differing(logits, expected), np.isnan(logits).any(axis=1)
+        unequal = differing(logits, expected)
+        nan: NDArray[np.bool_] = np.isnan(logits.max(axis=1))
         with np.errstate(invalid="ignore"):
             distance = np.where(logits == expected, 0, np.abs(logits.astype(np.float64) - expected)).max(axis=1)
         magnitude = float(np.abs(expected, where=np.isfinite(expected), out=np.zeros_like(expected)).max()) or 1.0
@@ -204,7 +212,7 @@ class _Judge:
         wrong_bits, other_bits = (_mask(len(images), noted) for noted in (self.wrong, self.differ))
         beyond &= ~other_bits | wrong_bits  # a bit that is a near tie answers for the logits behind it
         best = logits.argmax(axis=1)
-        other = best != expected.argmax(axis=1)
+        other: NDArray[np.bool_] = np.not_equal(best, expected.argmax(axis=1))
         failures = self._failures(len(images), nan, other & (beyond | nan), beyond)
         if self.first is not None or (nan | beyond).any():
             failures.append(self._where(logits, expected, nan | beyond))

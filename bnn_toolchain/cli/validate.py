@@ -53,13 +53,14 @@ def _print(title: str, report: Report) -> None:
     rows = []
     for row in report.rows:
         differing = sum(layer.images_differing > 0 for layer in row.hidden)
+        near = f", {row.near_ties} near ties" if row.near_ties else ""
         missing = f", {len(row.hidden_missing)} not shown" if row.hidden_missing else ""
         bits = f"{row.bits_compared:,} bits of {row.hidden_images} images: {differing} of {len(row.hidden)} layers"
         rows.append(
             (
                 row.engine,
                 row.device,
-                f"{row.predictions_equal} of {row.images}",
+                f"{row.predictions_equal} of {row.images}{near}",
                 f"{row.logits_equal} of {row.images}",
                 f"{row.logits_difference:.1e}",
                 f"{bits} differ{missing}",
