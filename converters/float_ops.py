@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from bnn_toolchain.converters.size import check_elements, check_pooled
 from bnn_toolchain.errors import Unsupported
 
 Reals = NDArray[np.float32]
@@ -130,7 +131,10 @@ def float_shape(name: str, op: FloatOp, shapes: tuple[Shape, ...]) -> Shape:
         case AveragePool(kernel, strides, pads):
             fits = len(shape) == 3 and all(p < k for p, k in zip(pads, kernel * 2, strict=True))
             if fits:
-                rooms = [shape[1 + axis] + pads[axis] + pads[axis + 2] - kernel[axis] for axis in (0, 1)]
+                padded = [shape[1 + axis] + pads[axis] + pads[axis + 2] for axis in (0, 1)]
+                check_elements(name, (shape[0], *padded))
+                check_pooled(name, kernel)
+                rooms = [side - k for side, k in zip(padded, kernel, strict=True)]
                 fits = min(rooms) >= 0
                 shape = (shape[0], *(room // s + 1 for room, s in zip(rooms, strides, strict=True)))
         case Softmax():
@@ -202,7 +206,7 @@ def _average_pool(op: AveragePool, x: Reals) -> Reals:
 
 
 def border(
-    sums: NDArray[np.integer],
+    sums: NDArray[np.int32],
     size: tuple[int, int],
     strides: tuple[int, int],
     dilations: tuple[int, int],
@@ -215,10 +219,31 @@ def border(
     inside = []
     for axis in (0, 1):
         taps = sums.shape[1 + axis]
-        room = size[axis] + pads[axis] + pads[axis + 2] - (taps - 1) * dilations[axis] - 1
-        starts = np.arange(room // strides[axis] + 1)[:, None] * strides[axis] - pads[axis]
-        place = starts + np.arange(taps) * dilations[axis]
-        inside.append(((place >= 0) & (place < size[axis])).astype(np.int64))
-    within = np.einsum("ckl,yk,xl->yxc", sums.astype(np.int64), *inside)
-    change: Reals = (within - sums.sum((1, 2))).astype(np.float32)
-    return change[None]
+        outputs = (size[axis] + pads[axis] + pads[axis + 2] - (taps - 1) * dilations[axis] - 1) // strides[axis] + 1
+        inside.append(taps_inside(np.arange(outputs), taps, size[axis], strides[axis], dilations[axis], pads[axis]))
+    return outside(tap_totals(sums), *inside)[None]
+
+
+def taps_inside(
+    outputs: NDArray[np.int64], taps: int, size: int, stride: int, dilation: int, pad: int
+) -> NDArray[np.int64]:
+    """For each of ``outputs`` along one axis the first tap inside the image and the one behind the last: (N, 2)."""
+    start = outputs * stride - pad
+    first = (-(start // dilation)).clip(0, taps)
+    return np.stack([first, np.maximum(first, -((start - size) // dilation)).clip(0, taps)], axis=1)
+
+
+def tap_totals(sums: NDArray[np.int32]) -> NDArray[np.int32]:
+    """The sum of ``sums`` (C, kh, kw) over all taps above and to the left: (kh + 1, kw + 1, C)."""
+    channels, height, width = sums.shape
+    totals = np.zeros((height + 1, width + 1, channels), np.int32)
+    totals[1:, 1:] = sums.transpose(1, 2, 0).cumsum(0, np.int32).cumsum(1, np.int32)
+    return totals
+
+
+def outside(totals: NDArray[np.int32], rows: NDArray[np.int64], columns: NDArray[np.int64]) -> Reals:
+    """Minus the sums of the taps outside: (N, M, C) for the taps inside ``rows`` (N, 2) and ``columns`` (M, 2)."""
+    (top, bottom), (left, right) = rows.T[:, :, None], columns.T[:, None]
+    within = totals[bottom, right] - totals[top, right] - totals[bottom, left] + totals[top, left]
+    change: Reals = (within - totals[-1, -1]).astype(np.float32)
+    return change

@@ -9,12 +9,14 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, fields, is_dataclass
 from functools import cached_property
+from math import prod
 
 import numpy as np
 
 from bnn_toolchain.converters.float_ops import AveragePool
 from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.ops import BinaryConv2d, BinaryDense, Conv, Gemm, GlobalAveragePool, Kind, Op, Value
+from bnn_toolchain.converters.size import ALL_ELEMENTS, check_elements
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
 
@@ -36,7 +38,8 @@ class Graph:
     """A whole model.
 
     Raises (on construction):
-        Unsupported: a name used twice, an input that no earlier node yields, a value of the wrong kind or shape.
+        Unsupported: a name used twice, an input that no earlier node yields, a value of the wrong kind or shape, or
+            more of them than :mod:`bnn_toolchain.converters.size` allows.
     """
 
     spec: InputSpec
@@ -60,13 +63,21 @@ class Graph:
     def values(self) -> dict[str, Value]:
         """Every value by name, the input first."""
         values = {INPUT: Value(INPUT, Kind.PIXELS, self.spec.shape)}
+        check_elements(INPUT, self.spec.shape)
+        elements = prod(self.spec.shape)
         for node in self.nodes:
             if node.name in values:
                 raise Unsupported(f"two values are called '{node.name}'")
             missing = [name for name in node.inputs if name not in values]
             if missing or not node.inputs:
                 raise Unsupported(f"{node.name}: its input {missing} is not an earlier value")
-            values[node.name] = infer(node.name, node.op, tuple(values[name] for name in node.inputs))
+            value = values[node.name] = infer(node.name, node.op, tuple(values[name] for name in node.inputs))
+            elements += prod(value.shape)
+            if elements > ALL_ELEMENTS:
+                raise Unsupported(
+                    f"{node.name}: with it the values of one image have {elements} elements, the limit is "
+                    f"{ALL_ELEMENTS}: give smaller images"
+                )
         return values
 
     @cached_property

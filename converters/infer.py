@@ -49,6 +49,7 @@ from bnn_toolchain.converters.ops import (
     ToReal,
     Value,
 )
+from bnn_toolchain.converters.size import check_elements, check_pooled, check_products
 from bnn_toolchain.errors import Unsupported
 
 
@@ -56,7 +57,8 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
     """The value that ``op`` yields from ``inputs``.
 
     Raises:
-        Unsupported: wrong kind, rank, channel count or window, or an accumulator that a float32 cannot hold.
+        Unsupported: wrong kind, rank, channel count or window, an accumulator that a float32 cannot hold, or a size
+            beyond those of :mod:`bnn_toolchain.converters.size`.
     """
     x = inputs[0]
     kind, shape, bound = x.kind, x.shape, x.bound
@@ -154,6 +156,7 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
             for value in inputs:
                 _expect(name, op, value, {Kind.REAL}, None)
             shape = float_shape(name, op, tuple(value.shape for value in inputs))
+    check_elements(name, shape)
     return Value(name, kind, shape, bound)
 
 
@@ -207,13 +210,20 @@ def _windows(
     if not isinstance(window, MaxPool) and out_channels % window.group:
         raise Unsupported(f"{name}: {out_channels} output channels do not divide into {window.group} groups")
     dilations = (1, 1) if isinstance(window, MaxPool) else window.dilations
+    padded = [shape[1 + axis] + window.pads[axis] + window.pads[axis + 2] for axis in (0, 1)]
+    check_elements(name, (shape[0], *padded))
     out = []
     for axis in (0, 1):
         span = (taps[axis] - 1) * dilations[axis] + 1
-        room = shape[1 + axis] + window.pads[axis] + window.pads[axis + 2] - span
+        room = padded[axis] - span
         if room < 0 or window.strides[axis] < 1:
             raise Unsupported(
                 f"{name}: a window of {span} does not fit the padded input {shape} of {type(op).__name__}"
             )
         out.append(room // window.strides[axis] + 1)
+    if isinstance(window, MaxPool):
+        check_pooled(name, taps)
+        check_products(name, prod(taps), (out_channels, *out))
+    else:
+        check_products(name, prod(taps) * in_channels // window.group, (out_channels, *out))
     return (out_channels, *out)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.onnx_functions import DOMAIN, OPSET, VERSION, former, functions
-from bnn_toolchain.converters.onnx_read import LARGEST, read_nodes
+from bnn_toolchain.converters.onnx_parts import FOREIGN, check_parts
+from bnn_toolchain.converters.onnx_read import read_nodes
 from bnn_toolchain.converters.ops import (
     Add,
     Affine,
@@ -48,12 +48,15 @@ from bnn_toolchain.converters.ops import (
     ToReal,
     Value,
 )
+from bnn_toolchain.converters.size import NODES
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.stored import read_json
 
 FORMAT = "1"
 IR_VERSION = 8  # the first with model-local functions
+NAME = 1000  # characters
 SEPARATOR = "/"  # between a node's name and its initializer's: "features.0/weight"
 
 
@@ -108,10 +111,11 @@ def from_bytes(data: bytes) -> Graph:
         FileFormatError: truncated, corrupt, or not bnnt's.
         Unsupported: an operator gets what it does not take.
     """
+    check_parts(data)
     try:
         model = ModelProto.FromString(data)
     except DecodeError as error:
-        raise FileFormatError("not an ONNX file, or a truncated one") from error
+        raise FileFormatError(FOREIGN) from error
     _check_text(model)
     properties = {entry.key: entry.value for entry in model.metadata_props}
     found = properties.get("bnnt.format")
@@ -122,7 +126,6 @@ def from_bytes(data: bytes) -> Graph:
     graph = Graph(
         _read_spec(properties.get("bnnt.input", "")), read_nodes(model), properties.get("bnnt.decided_by", "")
     )
-    _check_sizes(graph)
     canonical = _model(graph)
     if (model.ir_version, model.opset_import) != (canonical.ir_version, canonical.opset_import):
         raise FileFormatError("the ONNX version is not the one that bnnt writes")
@@ -134,33 +137,34 @@ def from_bytes(data: bytes) -> Graph:
 
 
 def _check_text(model: ModelProto) -> None:
-    """Protobuf hands over a string that is not UTF-8 as bytes."""
-    texts = [text for entry in model.metadata_props for text in (entry.key, entry.value)]
-    texts += [tensor.name for tensor in model.graph.initializer]
+    """Names are short text; protobuf hands over a string that is not UTF-8 as bytes."""
+    names = [entry.key for entry in model.metadata_props]
+    names += [tensor.name for tensor in model.graph.initializer]
     for node in model.graph.node:
-        texts += [node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
-    if not all(isinstance(text, str) for text in texts):
+        names += [node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
+    if not all(isinstance(text, str) for text in (*names, *(entry.value for entry in model.metadata_props))):
         raise FileFormatError("a name in the file is not text: it is corrupt")
-
-
-def _check_sizes(graph: Graph) -> None:
-    for name, value in graph.values.items():
-        if prod(value.shape) > LARGEST:
-            raise FileFormatError(f"the value '{name}' has {prod(value.shape)} elements an image: the file is corrupt")
+    longest = max(names, key=len, default="")
+    if len(longest) > NAME:
+        raise FileFormatError(f"a name in the file has {len(longest)} characters, more than {NAME}: it is corrupt")
 
 
 def _read_spec(text: str) -> InputSpec:
     try:
-        return InputSpec.from_json(json.loads(text))
-    except (ValueError, OverflowError, RecursionError, UsageError) as error:
+        return InputSpec.from_json(read_json(text))
+    except (ValueError, UsageError) as error:
         raise FileFormatError(f"the metadata 'bnnt.input' is damaged: {error}") from error
 
 
 def _model(graph: Graph) -> ModelProto:
+    if len(graph.nodes) > NODES:
+        raise Unsupported(f"a graph of {len(graph.nodes)} operators: a file holds at most {NODES}")
     nodes, tensors, used = [], [], set()
     for node in graph.nodes:
-        if SEPARATOR in node.name or not node.name:
-            raise Unsupported(f"a node is called '{node.name}': names are not empty and hold no '{SEPARATOR}'")
+        if SEPARATOR in node.name or not 0 < len(node.name) <= NAME:
+            raise Unsupported(
+                f"a node is called '{node.name[:80]}': names have 1 to {NAME} characters and hold no '{SEPARATOR}'"
+            )
         proto, initializers = _write(node, graph.values[node.inputs[0]])
         nodes.append(proto)
         tensors += initializers

@@ -33,9 +33,11 @@ from bnn_toolchain.converters.ops import (
     Threshold,
     ToReal,
 )
-from bnn_toolchain.errors import FileFormatError
+from bnn_toolchain.converters.size import NODES
+from bnn_toolchain.errors import FileFormatError, Unsupported
 
-LARGEST = 2**31 - 1  # of an attribute, a dimension or a value's elements: the native engine counts in 32 bits
+RANK = 4  # of a tensor
+LARGEST = 2**31 - 1  # of an attribute or a dimension: the native engine counts in 32 bits
 
 _DTYPES: dict[int, DTypeLike] = {
     TensorProto.UINT8: np.uint8,
@@ -50,7 +52,10 @@ def read_nodes(model: ModelProto) -> tuple[Node, ...]:
 
     Raises:
         FileFormatError: a tensor, an attribute or an operator that this format does not have.
+        Unsupported: too many operators.
     """
+    if len(model.graph.node) > NODES:
+        raise Unsupported(f"a graph of {len(model.graph.node)} operators: a file holds at most {NODES}")
     tensors = {tensor.name: _array(tensor) for tensor in model.graph.initializer}
     return tuple(_Reader(node, tensors).node() for node in model.graph.node)
 
@@ -59,8 +64,8 @@ def _array(tensor: TensorProto) -> NDArray[Any]:
     dtype = _DTYPES.get(tensor.data_type)
     if dtype is None or tensor.data_location != TensorProto.DEFAULT:
         raise FileFormatError(f"the tensor '{tensor.name}' has a type or place that bnnt does not write")
-    shape = tuple(tensor.dims)
-    if any(not 1 <= side <= LARGEST for side in shape):
+    shape = tuple(tensor.dims[: RANK + 1])
+    if len(shape) > RANK or any(not 1 <= side <= LARGEST for side in shape):
         raise FileFormatError(f"the tensor '{tensor.name}' has the shape {list(shape)}")
     expected = prod(shape) * np.dtype(dtype).itemsize
     if len(tensor.raw_data) != expected:
@@ -79,7 +84,7 @@ class _Reader:
         self.proto = proto
         self.attributes = {attribute.name: attribute for attribute in proto.attribute}
         self.inputs = [name for name in proto.input if name not in tensors]
-        self.tensors = [tensors[name] for name in proto.input if name in tensors]
+        self.tensors = [tensors.pop(name) for name in proto.input if name in tensors]  # each belongs to one node
 
     def node(self) -> Node:
         return Node(self.name, self.op(), tuple(self.inputs))

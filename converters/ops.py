@@ -253,3 +253,22 @@ def unpack_bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
     """The inverse of :func:`pack_bits`: int8 (..., count), every element +1 or -1."""
     bits = np.unpackbits(packed, axis=-1, count=count, bitorder="little")
     return (1 - 2 * bits.astype(np.int8)).astype(np.int8)
+
+
+def tap_sums(conv: BinaryConv2d) -> NDArray[np.int32]:
+    """The sum of each tap's weights over the input channels of one group: int32 (O, kh, kw)."""
+    minus = np.bitwise_count(conv.weight).sum(-1, dtype=np.int32)
+    sums: NDArray[np.int32] = (conv.in_channels - 2 * minus).astype(np.int32)
+    return sums
+
+
+def negated(packed: NDArray[np.uint8], count: int, channels: NDArray[np.bool_]) -> NDArray[np.uint8]:
+    """Packed weights (O, …, ceil(I/8)) with those of some output ``channels`` (O,) times -1."""
+    flips = pack_bits(np.full(count, -1, np.int8))
+    return packed ^ np.where(channels.reshape(-1, *(1,) * (packed.ndim - 1)), flips, np.uint8(0))
+
+
+def repacked(packed: NDArray[np.uint8], count: int, shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """The same bits in rows of another length: those of ``shape``, packed along its last axis."""
+    bits = np.unpackbits(packed, axis=-1, count=count, bitorder="little")
+    return np.packbits(bits.reshape(shape), axis=-1, bitorder="little")

@@ -47,3 +47,17 @@ def small_disk(tmp_path):
         pytest.skip(f"only root may mount a small file system: {mount.stderr.decode().strip()}")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """What tests/bounds measured: the time and the memory that each hostile file costs its reader."""
+    passed = [*terminalreporter.stats.get("passed", ()), *terminalreporter.stats.get("failed", ())]
+    tables = [value for report in passed for name, value in report.user_properties if name == "bounds"]
+    if tables:
+        terminalreporter.section("hostile files: CPU seconds and peak memory")
+    for reader, costs in sorted(tables):
+        for file, cost in costs.items():
+            spent = f"{cost['seconds']:6.3f} s {cost['bytes'] / 1e6:6.1f} MB"
+            terminalreporter.write_line(
+                f"{reader:10} {file:32} {cost['size']:>9,} bytes {spent}  {cost['outcome'][:60]}"
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,7 +39,8 @@ class InputSpec:
             )
         if not all(np.isfinite(s) and s > 0 for s in self.scale) or not all(np.isfinite(o) for o in self.offset):
             raise UsageError(
-                f"input scale {self.scale} and offset {self.offset}: scales must be positive and all finite"
+                f"input scale {reprlib.repr(self.scale)} and offset {reprlib.repr(self.offset)}: "
+                "scales must be positive and all finite"
             )
 
     @property
@@ -73,7 +75,7 @@ class InputSpec:
                 classes=tuple(str(c) for c in raw["classes"]),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise UsageError(f"not an input specification: {error!r} in {raw!r}") from error
+            raise UsageError(f"not an input specification: {error!r} in {reprlib.repr(raw)}") from error
 
 
 def check_images(images: NDArray[np.uint8], spec: InputSpec) -> None:

@@ -15,6 +15,7 @@ from bnn_toolchain.data.config import Columns
 from bnn_toolchain.data.images import decode_all
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
+from bnn_toolchain.stored import read_json
 
 
 def read_parquet(path: Path, columns: Columns) -> pa.Table:
@@ -88,9 +89,9 @@ def class_names(table: pa.Table, column: str, largest: int) -> tuple[str, ...]:
     if raw is None:
         return numbers
     try:
-        names = json.loads(raw)["info"]["features"][column].get("names") or ()
+        names = read_json(raw)["info"]["features"][column].get("names") or ()
         return tuple(str(name) for name in names) or numbers
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise FileFormatError(f"the table's 'huggingface' metadata has no feature '{column}': {error!r}") from error
 
 

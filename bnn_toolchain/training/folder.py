@@ -11,6 +11,7 @@ import yaml
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.stored import read_json
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.recipe import dump, read_dump
 
@@ -110,8 +111,8 @@ class RunFolder:
             FileFormatError: input.json is missing or not what was written.
         """
         try:
-            return InputSpec.from_json(json.loads(self.input.read_bytes()))
-        except (OSError, ValueError, RecursionError, UsageError) as error:
+            return InputSpec.from_json(read_json(self.input.read_bytes()))
+        except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.input} is not an input specification: {error}") from error
 
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 
 from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.lce.container import LARGEST, decode, encode
+from bnn_toolchain.converters.lce.container import decode, encode
 from bnn_toolchain.converters.lce.describe import KEY, describe
 from bnn_toolchain.converters.lce.emitter import Construction
 from bnn_toolchain.converters.lce.importer import import_graph, with_input
@@ -25,7 +24,6 @@ from bnn_toolchain.files import write_atomically
 __all__ = [
     "Construction",
     "Model",
-    "check_sizes",
     "constructions",
     "from_bytes",
     "load",
@@ -121,23 +119,11 @@ def read(data: bytes) -> Model:
     container = decode(data)
     if KEY not in container.metadata:
         graph, tensors = import_graph(container, len(data))
-        check_sizes(graph)
         graph = integers(graph)
         tensors |= {f"{name}{IMAGE}": index for name, index in tensors.items() if f"{name}{IMAGE}" in graph.values}
         return Model(graph, tensors, container.outputs, container.tensors[container.inputs[0]].type == "FLOAT32")
     graph = restore(container)
-    check_sizes(graph)
-    if to_bytes(graph) != data:
+    rewritten, _ = write_graph(graph, describe(graph), borders=len(data))
+    if encode(rewritten) != data:
         raise FileFormatError("the operators are not those that bnnt writes for this graph: the file was changed")
     return Model(graph, {t.name: index for index, t in enumerate(container.tensors)}, container.outputs, False)
-
-
-def check_sizes(graph: Graph) -> None:
-    """Refuse a graph with a value that no file can mean.
-
-    Raises:
-        FileFormatError: the message names the value.
-    """
-    for name, value in graph.values.items():
-        if prod(value.shape) > LARGEST:
-            raise FileFormatError(f"the value '{name}' has {prod(value.shape)} elements an image: the file is corrupt")

@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from tflite import BuiltinOperator, BuiltinOptions, TensorType
 
-from bnn_toolchain.converters.lce.flat import FlatReader, write
+from bnn_toolchain.converters.lce.flat import NUMBER, TABLE, FlatReader, write
 from bnn_toolchain.converters.lce.flex import read_options, write_options
 from bnn_toolchain.converters.lce.schema import OPTIONS, TABLES, VERSION
+from bnn_toolchain.converters.size import NODES
 from bnn_toolchain.errors import FileFormatError, Unsupported
 
 SIGNATURE = "serving_default"
@@ -143,7 +144,7 @@ def decode(data: bytes) -> Container:
 
     Raises:
         FileFormatError: truncated or damaged.
-        Unsupported: sparse or variable tensors, several subgraphs, data outside the flatbuffer.
+        Unsupported: sparse or variable tensors, several subgraphs, too many operators, data outside the flatbuffer.
     """
     reader = FlatReader(data)
     model = reader.root()
@@ -155,17 +156,24 @@ def decode(data: bytes) -> Container:
     (subgraph,) = subgraphs
     buffers = [_buffer(table) for table in model["buffers"] or []]
     codes = [_read_code(table) for table in model["operator_codes"] or []]
-    tensors = tuple(_read_tensor(i, t, buffers) for i, t in enumerate(subgraph["tensors"] or []))
+    if len(subgraph["operators"] or ()) > NODES:
+        raise Unsupported(f"{len(subgraph['operators'])} operators: models of at most {NODES} can be read")
+    tensors = tuple(_read_tensor(reader, i, t, buffers) for i, t in enumerate(subgraph["tensors"] or []))
     operators = tuple(
         _read_operator(reader, i, table, codes, len(tensors)) for i, table in enumerate(subgraph["operators"] or [])
     )
     metadata = {
-        table["name"]: _at(buffers, table["buffer"], "metadata").tobytes()
+        table["name"]: _copied(reader, _at(buffers, table["buffer"], "metadata"))
         for table in model["metadata"] or []
         if table["name"]
     }
-    ends = [_indices(subgraph[key], len(tensors), f"the model's {key}", 0) for key in ("inputs", "outputs")]
+    ends = [_indices(reader, subgraph[key], len(tensors), f"the model's {key}", 0) for key in ("inputs", "outputs")]
     return Container(tensors, operators, ends[0], ends[1], metadata)
+
+
+def _copied(reader: FlatReader, data: NDArray[np.uint8]) -> bytes:
+    reader.charge(data.size)
+    return data.tobytes()
 
 
 def _buffer(table: dict[str, Any]) -> NDArray[np.uint8]:
@@ -185,7 +193,7 @@ def _read_code(table: dict[str, Any]) -> str:
     return name
 
 
-def _read_tensor(index: int, table: dict[str, Any], buffers: list[NDArray[np.uint8]]) -> Tensor:
+def _read_tensor(reader: FlatReader, index: int, table: dict[str, Any], buffers: list[NDArray[np.uint8]]) -> Tensor:
     name, kind = table["name"] or f"tensor {index}", _TYPES.get(table["type"])
     shape = () if table["shape"] is None else tuple(int(side) for side in table["shape"][: MAX_RANK + 1])
     if kind is None:
@@ -195,6 +203,7 @@ def _read_tensor(index: int, table: dict[str, Any], buffers: list[NDArray[np.uin
     if len(shape) > MAX_RANK or any(side < 0 for side in shape) or prod(shape) > LARGEST:
         raise FileFormatError(f"the tensor '{name}' has the shape {list(shape)}")
     raw = _at(buffers, table["buffer"], f"the tensor '{name}'")
+    reader.charge(raw.size)  # tensors may share it, but what is made of them is each one's own
     data = None
     if table["buffer"] and raw.size and kind in _DTYPES:
         dtype = np.dtype(_DTYPES[kind])
@@ -215,10 +224,11 @@ def _read_quantization(name: str, table: dict[str, Any] | None) -> Quantization 
 
 def _read_operator(reader: FlatReader, index: int, table: dict[str, Any], codes: list[str], tensors: int) -> Operator:
     code = _at(codes, table["opcode_index"], f"operator {index}")
-    inputs = _indices(table["inputs"], tensors, f"operator {index} ({code})", -1)
-    outputs = _indices(table["outputs"], tensors, f"operator {index} ({code})", 0)
+    inputs = _indices(reader, table["inputs"], tensors, f"operator {index} ({code})", -1)
+    outputs = _indices(reader, table["outputs"], tensors, f"operator {index} ({code})", 0)
     options: dict[str, Any] = {}
     if code.startswith("Lce"):
+        reader.charge(TABLE)
         options = dict(read_options(b"" if table["custom_options"] is None else table["custom_options"].tobytes()))
     elif code in OPTIONS:
         kind = OPTIONS[code]
@@ -231,11 +241,15 @@ def _read_operator(reader: FlatReader, index: int, table: dict[str, Any], codes:
     return Operator(code, inputs, outputs, options)
 
 
-def _indices(values: NDArray[np.int32] | None, count: int, owner: str, lowest: int) -> tuple[int, ...]:
-    indices = () if values is None else tuple(int(v) for v in values)
-    if any(not lowest <= index < count for index in indices):
-        raise FileFormatError(f"{owner} names a tensor that is not there: {max(indices)} of {count}")
-    return indices
+def _indices(
+    reader: FlatReader, values: NDArray[np.int32] | None, count: int, owner: str, lowest: int
+) -> tuple[int, ...]:
+    if values is None:
+        return ()
+    reader.charge(NUMBER * len(values))
+    if np.any((values < lowest) | (values >= count)):
+        raise FileFormatError(f"{owner} names a tensor that is not there: {values.max()} of {count}")
+    return tuple(values.tolist())
 
 
 def _at(values: list[Any], index: int, owner: str) -> Any:

@@ -25,11 +25,11 @@ class Construction:
 class Emitter:
     """The file so far; every method returns the index of the tensor that it adds."""
 
-    def __init__(self, pixels: Tensor) -> None:
+    def __init__(self, pixels: Tensor, most_borders: int) -> None:
         self.tensors: list[Tensor] = [pixels]
         self.operators: list[Operator] = []
         self.constructions: list[Construction] = []
-        self.borders = 0  # bytes of constants that correct zero padding
+        self.borders, self.most_borders = 0, most_borders  # bytes of constants that correct zero padding
 
     def pad(self, name: str, at: int, x: Value, pads: Pads, fill: NDArray[np.generic] | None) -> int:
         """Explicit padding; without ``fill`` bits are padded with +1."""

@@ -1,8 +1,7 @@
 """Flatbuffers driven by the schema: tables ⇄ plain dicts.
 
-Reading trusts nothing: every offset is checked before it is followed, and the bytes that are read are counted, so
-that a file whose parts point at each other a million times ends in an error after time and memory in proportion to
-its size.
+Reading trusts nothing: every offset is checked before it is followed, and what is made of the file is counted, so that
+one whose parts point at each other a million times ends in an error after time and memory in proportion to its size.
 """
 
 from __future__ import annotations
@@ -19,8 +18,11 @@ from bnn_toolchain.errors import FileFormatError
 
 FORMATS = {"u8": "<B", "i8": "<b", "bool": "<?", "i32": "<i", "u32": "<I", "i64": "<q", "u64": "<Q", "f32": "<f"}
 BUILDER: Any = vars(flatbuffers)["Builder"]  # untyped, and not exported explicitly
-SHARING = 8  # bytes that may be read for each byte of the file; files of TensorFlow share a few small parts
-ROOM = 1 << 16  # bytes that may be read of any file
+SHARING = 8  # bytes that may be made of each byte of the file; files of TensorFlow share a few small parts
+ROOM = 1 << 20  # bytes that may be made of any file
+TABLE = 512  # bytes that a table takes as a dict; files have one for each 80 bytes or more
+TEXT = 4096  # bytes of a name; those of operators that TensorFlow fused are joined
+NUMBER = 32  # bytes that a number takes as an object of its own
 
 
 def size_of(kind: str) -> int:
@@ -54,6 +56,7 @@ class FlatReader:
 
     def places(self, name: str, position: int) -> list[int | None]:
         """Where each field of a table is; None where the table leaves it out."""
+        self.charge(TABLE)
         vtable = position - int(self.number("i32", position))
         length = int(self.number("u16", vtable))
         self.span(vtable, length)
@@ -87,6 +90,8 @@ class FlatReader:
     def text(self, position: int) -> str:
         length = self.number("u32", position)
         self.span(position + 4, length)
+        if length > TEXT:
+            raise FileFormatError(f"a name of {length} bytes, more than {TEXT}: the file is damaged")
         try:
             return self.data[position + 4 : position + 4 + length].decode()
         except UnicodeDecodeError as error:
@@ -101,7 +106,15 @@ class FlatReader:
         """Check that bytes lie in the file, and count them."""
         if start < 0 or start + length > len(self.data):
             raise FileFormatError(f"bytes {start} to {start + length} of a file of {len(self.data)}: it is damaged")
-        self.left -= length
+        self.charge(length)
+
+    def charge(self, size: int) -> None:
+        """Count bytes that are made of the file.
+
+        Raises:
+            FileFormatError: more than a file of its size may cost.
+        """
+        self.left -= size
         if self.left < 0:
             raise FileFormatError("the parts of the file point at each other without end: it is damaged")
 

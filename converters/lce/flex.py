@@ -15,7 +15,7 @@ UNSIGNED = {1: "<B", 2: "<H", 4: "<I", 8: "<Q"}
 SIGNED = {1: "<b", 2: "<h", 4: "<i", 8: "<q"}
 FORMS = {1: SIGNED, 2: UNSIGNED, 26: UNSIGNED}  # by type: INT, UINT, BOOL
 MAP = 9
-ENTRIES = 64  # LCE's largest map has 8
+ENTRIES, KEY = 16, 64  # LCE's largest map has 8 entries, its longest key 24 bytes
 
 
 def write_options(options: dict[str, int]) -> bytes:
@@ -51,7 +51,7 @@ def read_options(data: bytes) -> dict[str, int]:
 
 def _key(data: bytes, position: int, width: int) -> str:
     start = position - _number(data, position, UNSIGNED[width])
-    end = data.find(b"\0", start) if start >= 0 else -1
+    end = data.find(b"\0", start, start + KEY) if start >= 0 else -1
     if end < 0 or not data[start:end].isascii():
         raise FileFormatError("the name of an operator's option is damaged")
     return data[start:end].decode()

@@ -20,7 +20,7 @@ from bnn_toolchain.converters.ops import (
     Op,
     Threshold,
     Value,
-    unpack_bits,
+    tap_sums,
 )
 from bnn_toolchain.errors import FileFormatError, Unsupported
 
@@ -105,7 +105,7 @@ def float_conv(
     if not zero:
         scope.add(out, transform, acc)
         return
-    sums = unpack_bits(conv.weight, conv.in_channels).sum(-1, dtype=np.int32)
+    sums = tap_sums(conv)
     real = scope.helper(out, "padded", transform, acc)
     geometry = (x.shape[1], x.shape[2]), conv.strides, conv.dilations, conv.pads
     scope.add(out, BorderCorrection(sums, multiplier.astype(np.float32), *geometry), real)

@@ -1,19 +1,28 @@
 """Integer thresholds in place of LCE's float arithmetic between a binary layer and the next sign, where they are equal.
 
 LCE's converter leaves the batch norm behind a pooling, and all that follows zero padding, in float. Between an
-accumulator and a sign such a chain has finitely many inputs for each channel: all of them are tried, with the
-reference's own operators, and where they switch once, the chain is that threshold. Where zero padding is corrected,
-each kind of place at the border must have the same. So no bit changes, and the layer runs where integer layers run.
+accumulator and a sign every operator of such a chain is monotone, rounding included, so the sign switches once at most:
+where it does is found by bisection, with the reference's own operators. Where zero padding is corrected, each kind of
+place at the border must switch there too. So no bit changes, and the layer runs where integer layers run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters.float_ops import BorderCorrection, Clamp, OutputTransform, PRelu, border
+from bnn_toolchain.converters.float_ops import (
+    BorderCorrection,
+    Clamp,
+    OutputTransform,
+    PRelu,
+    outside,
+    tap_totals,
+    taps_inside,
+)
 from bnn_toolchain.converters.graph import Graph, Node
 from bnn_toolchain.converters.ops import (
     ALWAYS,
@@ -30,15 +39,15 @@ from bnn_toolchain.converters.ops import (
     Relu,
     Sign,
     Threshold,
-    pack_bits,
-    unpack_bits,
+    negated,
 )
 from bnn_toolchain.converters.reference import run_op
 
 Reals = NDArray[np.float32]
 ELEMENTWISE = (Affine, Relu, Hardtanh, Clamp, PRelu)
-LARGEST = 1 << 23  # values tried at a time: all accumulators of all channels
-PLACES = 1024  # kinds of places in an image that differ in what lies outside: those of a window of 16x16
+LONGEST = 8  # operators of a chain; LCE's converter makes 4
+WINDOW = 7  # the largest side of a window with corrected padding
+AT_A_TIME = 1 << 16  # values of all kinds of places
 IMAGE = ":image"  # the suffix of bits whose flattening the file holds
 
 
@@ -61,14 +70,14 @@ def _decided(graph: Graph, by_name: dict[str, Node], sign: Node) -> list[Node]:
     """What stands for ``sign`` and all before it back to the binary layer; nothing if there is no such thing."""
     if not isinstance(sign.op, Sign):
         return []
-    chain: list[Op] = []  # from the layer to the sign
+    chain: list[Op] = []  # from the sign to the layer
     name = sign.inputs[0]
-    while name in by_name and graph.uses[name] == 1:
+    while name in by_name and graph.uses[name] == 1 and len(chain) <= LONGEST:
         node = by_name[name]
-        chain.insert(0, node.op)
+        chain.append(node.op)
         name = node.inputs[0]
         if isinstance(node.op, BinaryConv2d | BinaryDense):
-            return _threshold(sign, chain, name)
+            return _threshold(sign, chain[::-1], name)
         if not isinstance(node.op, (*ELEMENTWISE, Flatten, MaxPool, BorderCorrection, OutputTransform)):
             return []
     return []
@@ -84,7 +93,7 @@ def _threshold(sign: Node, chain: list[Op], source: str) -> list[Node]:
             steps = Chain((first, *rest[:at]), tuple(rest[at + 1 :]), pool is not None)
         case _:
             return []
-    if not _takes(steps) or len(layer.weight) * (2 * first.taps + 1) > LARGEST or (flat and len(layer.weight) % 8):
+    if not _takes(steps) or (flat and len(layer.weight) % 8):
         return []
     with np.errstate(over="ignore", invalid="ignore"):
         found = _switch(layer, steps)
@@ -101,7 +110,7 @@ def _takes(chain: Chain) -> bool:
     after = all(isinstance(op, ELEMENTWISE) for op in chain.after)
     bends = any(isinstance(op, PRelu) and np.any(op.slope < 0) for op in (*chain.before, *chain.after))
     window = 1 if chain.correction is None else max(chain.correction.sums.shape[1:])
-    return before and after and not bends and window**2 <= PLACES
+    return before and after and not bends and window <= WINDOW
 
 
 def _fused(layer: BinaryConv2d | BinaryDense, pool: Op | None, threshold: Threshold) -> Op:
@@ -114,29 +123,21 @@ def _fused(layer: BinaryConv2d | BinaryDense, pool: Op | None, threshold: Thresh
 
 def _switch(layer: BinaryConv2d | BinaryDense, chain: Chain) -> tuple[BinaryConv2d | BinaryDense, Threshold] | None:
     """The layer and the threshold that yield the same bits, if every place of the image has the same."""
-    taps = chain.taps
-    acc = np.broadcast_to(np.arange(-taps, taps + 1, dtype=np.float32)[:, None], (2 * taps + 1, len(layer.weight)))
-    nowhere = np.zeros((1, acc.shape[1]), np.float32)
-    falls: NDArray[np.bool_] = np.zeros(acc.shape[1], np.bool_)
+    nowhere = np.zeros((1, len(layer.weight)), np.float32)
+    low, high = (np.full_like(nowhere, end) for end in (-chain.taps, chain.taps))
+    if not (chain.is_finite(low, nowhere) and chain.is_finite(high, nowhere)):
+        return None  # beyond the largest float an operator is not monotone
+    falls: NDArray[np.bool_] = np.zeros(nowhere.shape[1], np.bool_)
     if chain.pooled:  # a maximum of reals is one of accumulators, or of negated ones
-        rises = np.diff(chain.real(acc, nowhere), axis=0)
-        falls = np.asarray((rises < 0).any(axis=0))
-        if np.any(falls & (rises > 0).any(axis=0)):
-            return None
-    negated = np.where(falls, -acc, acc)
-    threshold = _step(chain.bits(negated, nowhere), -taps)  # in the middle of the image
-    if threshold is None:
+        falls = (chain.real(high, nowhere) < chain.real(low, nowhere))[0]
+    threshold = _step(lambda acc: chain.bits(np.where(falls, -acc, acc)[None], nowhere)[0], chain.taps, len(falls))
+    if chain.correction and not all(_holds(chain, threshold, falls, changes) for changes in places(chain.correction)):
         return None
-    if chain.correction:
-        changes = places(chain.correction)
-        if len(changes) > PLACES or not all(_holds(chain, threshold, falls, change) for change in changes):
-            return None
     if isinstance(layer, BinaryConv2d) and chain.correction:
         layer = replace(layer, pad_value=0)
     if falls.any():
         inputs = layer.in_channels if isinstance(layer, BinaryConv2d) else layer.in_features
-        signs = unpack_bits(layer.weight, inputs)
-        layer = replace(layer, weight=pack_bits(np.where(falls.reshape(-1, *(1,) * (signs.ndim - 1)), -signs, signs)))
+        layer = replace(layer, weight=negated(layer.weight, inputs, falls))
     return layer, threshold
 
 
@@ -158,54 +159,77 @@ class Chain:
         return next((op for op in self.before if isinstance(op, BorderCorrection)), None)
 
     def real(self, acc: Reals, change: Reals) -> Reals:
-        """What reaches the pooling where zero padding changes the accumulator by ``change`` (C,)."""
+        """What reaches the pooling where zero padding changes the accumulator by ``change`` [N, C]."""
         values = acc - change
         for op in self.before:
-            values = values + op.multiplier * change if isinstance(op, BorderCorrection) else run_op(op, values)
+            values = _apply(op, values, change)
         return values
 
     def bits(self, acc: Reals, change: Reals) -> NDArray[np.bool_]:
         """Whether the sign is +1."""
         values = self.real(acc, change)
         for op in self.after:
-            values = run_op(op, values)
+            values = _apply(op, values, change)
         return values >= 0
 
+    def is_finite(self, acc: Reals, change: Reals) -> bool:
+        """Whether every value on the way is a finite number."""
+        values = acc - change
+        for op in (*self.before, *self.after):
+            values = _apply(op, values, change)
+            if not np.isfinite(values).all():
+                return False
+        return True
 
-def _holds(chain: Chain, threshold: Threshold, falls: NDArray[np.bool_], change: Reals) -> bool:
-    """Whether the threshold is right where zero padding changes the accumulator by ``change`` (C,).
+
+def _apply(op: Op, values: Reals, change: Reals) -> Reals:
+    return values + op.multiplier * change if isinstance(op, BorderCorrection) else run_op(op, values)
+
+
+def _holds(chain: Chain, threshold: Threshold, falls: NDArray[np.bool_], changes: Reals) -> bool:
+    """Whether the threshold is right where zero padding changes the accumulator by one of ``changes`` (N, C).
 
     Every operator is monotone, so it is enough to look at both sides of the switch; LCE's own accumulator, padded with
     +1, is this one less the change, and there are only so many of them.
     """
-    turned = np.where(falls, -change, change)
+    turned = np.where(falls, -changes, changes)
     low, high = np.maximum(turned, 0) - chain.taps, np.minimum(turned, 0) + chain.taps
     constant = threshold.tau == ALWAYS
     for acc in (np.where(constant, low, threshold.tau - 1.0), np.where(constant, high, threshold.tau)):
         acc = acc.clip(low, high).astype(np.float32)
         expected = (acc >= threshold.tau) ^ threshold.flip
-        if not np.array_equal(chain.bits(np.where(falls, -acc, acc)[None], change)[0], expected):
+        if not np.array_equal(chain.bits(np.where(falls, -acc, acc), changes), expected):
             return False
     return True
 
 
-def places(op: BorderCorrection) -> Reals:
-    """What zero padding changes, for every kind of place in the image: (places, C)."""
-    # Beyond twice the window an image only repeats its inner places.
-    spans = [(k - 1) * d + 1 for k, d in zip(op.sums.shape[1:], op.dilations, strict=True)]
-    inner = [2 * (span + stride) for span, stride in zip(spans, op.strides, strict=True)]
-    height, width = (min(side, i + (side - i) % s) for side, i, s in zip(op.size, inner, op.strides, strict=True))
-    changes = border(op.sums, (height, width), op.strides, op.dilations, op.pads)
-    distinct: Reals = np.unique(changes.reshape(-1, changes.shape[-1]), axis=0)
-    return distinct
+def places(op: BorderCorrection) -> Iterator[Reals]:
+    """What zero padding changes, for every kind of place in the image: some places (N, C) at a time."""
+    rows, columns = (_kinds(op, axis) for axis in (0, 1))
+    totals = tap_totals(op.sums)
+    channels = totals.shape[2]
+    step = max(1, AT_A_TIME // (len(columns) * channels))
+    for first in range(0, len(rows), step):
+        yield outside(totals, rows[first : first + step], columns).reshape(-1, channels)
 
 
-def _step(bits: NDArray[np.bool_], lowest: int) -> Threshold | None:
-    """The threshold of bits [accumulators, C], if each channel switches once at most."""
-    flip = bits[0]
-    switched = bits != flip
-    if np.any(switched[1:] < switched[:-1]):
-        return None
-    constant = ~switched[-1]
-    tau = np.where(constant, ALWAYS, lowest + switched.argmax(axis=0)).astype(np.int32)
-    return Threshold(tau, np.where(constant, ~flip, flip))
+def _kinds(op: BorderCorrection, axis: int) -> NDArray[np.int64]:
+    """The different taps inside, along one axis: (N, 2). They change only where a tap enters the image or leaves it."""
+    size, stride, dilation, pad = op.size[axis], op.strides[axis], op.dilations[axis], op.pads[axis]
+    shifts = np.arange(op.sums.shape[1 + axis]) * dilation - pad
+    outputs = (size + pad + op.pads[axis + 2] - shifts[-1] - pad - 1) // stride + 1
+    marks = np.concatenate([[0], -(shifts // stride), -((shifts - size) // stride)])
+    marks = marks[(marks >= 0) & (marks < outputs)]
+    return np.unique(taps_inside(marks, len(shifts), size, stride, dilation, pad), axis=0)
+
+
+def _step(bits: Callable[[Reals], NDArray[np.bool_]], taps: int, channels: int) -> Threshold:
+    """The threshold of ``bits``, which switches once at most between -taps and taps in each channel."""
+    below, above = (np.full(channels, end, np.int64) for end in (-taps, taps))
+    flip = bits(below.astype(np.float32))
+    constant = bits(above.astype(np.float32)) == flip
+    for _ in range((2 * taps).bit_length()):
+        middle = (below + above) // 2
+        same = bits(middle.astype(np.float32)) == flip
+        below, above = np.where(same, middle, below), np.where(same, above, middle)
+    return Threshold(np.where(constant, ALWAYS, above).astype(np.int32), np.where(constant, ~flip, flip))

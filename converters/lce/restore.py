@@ -5,7 +5,6 @@ The file is not trusted: every number is checked here, and the caller writes the
 
 from __future__ import annotations
 
-import json
 from math import prod
 from typing import Any
 
@@ -37,11 +36,12 @@ from bnn_toolchain.converters.ops import (
     Sign,
     Threshold,
     ToReal,
-    pack_bits,
-    unpack_bits,
+    negated,
+    repacked,
 )
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.stored import read_json
 
 Json = dict[str, Any]
 
@@ -54,15 +54,17 @@ def restore(container: Container) -> Graph:
         Unsupported: an operator gets what it does not take.
     """
     try:
-        text = json.loads(container.metadata[KEY])
+        text = read_json(container.metadata[KEY])
         if text["format"] != FORMAT:
             raise FileFormatError(f"format {text['format']!r} of bnnt, this version reads {FORMAT}: export again")
         spec, decided_by = InputSpec.from_json(text["input"]), str(text["decided_by"])
         nodes = [(str(raw["name"]), tuple(str(name) for name in raw["inputs"]), dict(raw)) for raw in text["nodes"]]
     except FileFormatError:
         raise
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError, UsageError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, UsageError) as error:
         raise FileFormatError(f"the metadata '{KEY}' is damaged: {error!r}") from error
+    if len({name for name, _, _ in nodes}) < len(nodes):
+        raise FileFormatError(f"the metadata '{KEY}' is damaged: two nodes have one name")
     tensors = {t.name: t for t in container.tensors}
     constants = {name: t.data for name, t in tensors.items() if t.data is not None}
     shapes = {name: t.shape for name, t in tensors.items()}
@@ -98,10 +100,10 @@ class _Restorer:
                 return BinaryConv2dMaxPoolThreshold(conv, self.pool(self.part(raw, "pool")), threshold)
             case "BinaryDenseThreshold":
                 layer = self.part(raw, "dense")
-                threshold, negated = self.threshold(
+                threshold, negative = self.threshold(
                     self.part(raw, "threshold"), self.integer(layer, "in_features", 1, LARGEST), pooled=False
                 )
-                return BinaryDenseThreshold(self.dense(layer, negated), threshold)
+                return BinaryDenseThreshold(self.dense(layer, negative), threshold)
             case "MaxPool":
                 return self.pool(raw)
             case "Flatten":
@@ -132,8 +134,8 @@ class _Restorer:
     def fused(self, raw: Json, pooled: bool) -> tuple[BinaryConv2d, Threshold]:
         layer = self.part(raw, "conv")
         taps = self.integer(layer, "in_channels", 1, LARGEST) * prod(self.filter()[1:3])
-        threshold, negated = self.threshold(self.part(raw, "threshold"), taps, pooled)
-        return self.conv(layer, negated), threshold
+        threshold, negative = self.threshold(self.part(raw, "threshold"), taps, pooled)
+        return self.conv(layer, negative), threshold
 
     def threshold(self, raw: Json, taps: int, pooled: bool) -> tuple[Threshold, NDArray[np.bool_]]:
         """The threshold, and the channels whose weights are negated in the file."""
@@ -150,10 +152,10 @@ class _Restorer:
         threshold = Threshold(from_offsets(self.array("bias", np.float32, 1, outputs), flip), flip)
         return threshold, flip if self.unpacked() else np.zeros_like(flip)
 
-    def conv(self, raw: Json, negated: NDArray[np.bool_] | None) -> BinaryConv2d:
+    def conv(self, raw: Json, negative: NDArray[np.bool_] | None) -> BinaryConv2d:
         in_channels = self.integer(raw, "in_channels", 1, LARGEST)
         return BinaryConv2d(
-            self.weight(in_channels, negated),
+            self.weight(in_channels, negative),
             in_channels,
             self.pair(raw, "strides"),
             self.pair(raw, "dilations"),
@@ -162,9 +164,9 @@ class _Restorer:
             self.integer(raw, "group", 1, LARGEST),
         )
 
-    def dense(self, raw: Json, negated: NDArray[np.bool_] | None) -> BinaryDense:
+    def dense(self, raw: Json, negative: NDArray[np.bool_] | None) -> BinaryDense:
         in_features = self.integer(raw, "in_features", 1, LARGEST)
-        weight = self.weight(in_features, negated)
+        weight = self.weight(in_features, negative)
         return BinaryDense(weight.reshape(len(weight), -1), in_features)
 
     def pool(self, raw: Json) -> MaxPool:
@@ -181,16 +183,19 @@ class _Restorer:
             raise FileFormatError(f"{self.name}: its weights have the shape {list(shape)}")
         return shape
 
-    def weight(self, in_channels: int, negated: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
+    def weight(self, in_channels: int, negative: NDArray[np.bool_] | None) -> NDArray[np.uint8]:
         """uint8 (O, kh, kw, ceil(I / 8))."""
         outputs, height, width, last = self.filter()
         count = height * width * in_channels if self.unpacked() else in_channels
         words = self.array("weight", np.int32, 2 if self.unpacked() else 4)
         if words.shape[-1] != -(-count // 32) or (self.unpacked() and (last, len(words)) != (in_channels, outputs)):
             raise FileFormatError(f"{self.name}: {list(words.shape)} words of weights for {in_channels} channels")
-        signs = unpack_bits(np.ascontiguousarray(words, "<i4").view(np.uint8), count)
-        signs = signs.reshape(outputs, height, width, in_channels)
-        return pack_bits(signs if negated is None else np.where(negated[:, None, None, None], -signs, signs))
+        packed = np.ascontiguousarray(words, "<i4").view(np.uint8)
+        if self.unpacked():
+            weight = repacked(packed, count, (outputs, height, width, in_channels))
+        else:
+            weight = np.ascontiguousarray(packed[..., : -(-count // 8)])
+        return weight if negative is None else negated(weight, in_channels, negative)
 
     def has(self, key: str) -> bool:
         return f"{self.name}/{key}" in self.constants

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,14 +15,14 @@ from bnn_toolchain.converters.infer import infer
 from bnn_toolchain.converters.lce.container import Container, Operator, Tensor
 from bnn_toolchain.converters.lce.geometry import SAME, VALID, Pads, same_pads
 from bnn_toolchain.converters.ops import Hardtanh, Kind, Op, PixelNormalize, Relu, Value
+from bnn_toolchain.converters.size import NODES
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unsupported
 
 WORD = 32
 SIDE = 1 << 16  # of an image, a window, a stride or a dilation
 CHANNELS = 1 << 12  # of the input
-ELEMENTS = 1 << 26  # of a value
-CLASSES = 1 << 20
+CLASSES = 1 << 16
 NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)  # fused activations, in TensorFlow Lite and in LCE
 
 
@@ -106,11 +105,9 @@ class Scope:
             self.values[name] = infer(name, op, tuple(self.values[n] for n in names))
         except Unsupported as error:
             raise Unsupported(f"{self.where}: {error}") from error
-        if prod(self.values[name].shape) > ELEMENTS:
-            raise FileFormatError(
-                f"{self.where}: a value of {prod(self.values[name].shape)} elements: the file is damaged"
-            )
         self.nodes.append(Node(name, op, names))
+        if len(self.nodes) > 4 * NODES:
+            raise Unsupported(f"{self.where}: the model has more than {4 * NODES} values")
         return name
 
     def value(self, operator: Operator, place: int) -> Value:
@@ -145,7 +142,7 @@ class Scope:
         data = self.constant(operator, place, np.float32, None)
         if data.size not in (1, channels) or data.shape[-1:] not in ((), (data.size,)):
             raise Unsupported(f"{self.where}: a constant {list(data.shape)} for {channels} channels")
-        self.charge(4 * channels)
+        self.charge(12 * channels)  # an addition becomes an Affine: ones, and the negated constant
         return np.broadcast_to(data.reshape(-1), (channels,)).astype(np.float32)
 
     def bias(self, operator: Operator, outputs: int) -> NDArray[np.float32] | None:
@@ -189,7 +186,7 @@ def _names(tensors: tuple[Tensor, ...]) -> list[str]:
     taken = {INPUT}
     names = []
     for index, tensor in enumerate(tensors):
-        name = tensor.name.split(";")[0].replace("/", ".") or f"tensor{index}"
+        name = tensor.name.partition(";")[0].replace("/", ".") or f"tensor{index}"
         if name in taken:
             name = f"{name}#{index}"
         taken.add(name)

@@ -51,14 +51,20 @@ from bnn_toolchain.converters.ops import (
 )
 from bnn_toolchain.errors import Unsupported
 
+BORDERS = 1 << 26  # bytes of constants that correct zero padding, in one file
 
-def write_graph(graph: Graph, metadata: dict[str, bytes]) -> tuple[Container, tuple[Construction, ...]]:
+
+def write_graph(
+    graph: Graph, metadata: dict[str, bytes], borders: int = BORDERS
+) -> tuple[Container, tuple[Construction, ...]]:
     """The file of ``graph``, and what stands in it for nodes that LCE has no operator for.
+
+    Constants that correct zero padding may take so many bytes as ``borders``.
 
     Raises:
         Unsupported: the graph is not lowered, or LCE cannot express it: the message says which node and why.
     """
-    file, at = Emitter(_pixels(graph)), {INPUT: 0}
+    file, at = Emitter(_pixels(graph), borders), {INPUT: 0}
     for node in graph.nodes:
         if "/" in node.name or not node.name:
             raise Unsupported(f"a node is called '{node.name}': names are not empty and hold no '/'")

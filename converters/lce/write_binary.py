@@ -20,12 +20,12 @@ from bnn_toolchain.converters.ops import (
     MaxPool,
     Threshold,
     Value,
-    pack_bits,
-    unpack_bits,
+    negated,
+    repacked,
+    tap_sums,
 )
 from bnn_toolchain.errors import Unsupported
 
-BORDERS = 1 << 26  # bytes of constants that correct zero padding, in one file
 LOWEST = np.finfo(np.float32).min
 
 
@@ -42,7 +42,7 @@ def thresholded(
     if x.kind is Kind.BITS:
         at = float_bits_conv(file, name, acc.name, at, x, conv, sign, offset)
     else:
-        weight = np.where(sign[:, None, None, None] < 0, flipped(conv), conv.weight)
+        weight = negated(conv.weight, conv.in_channels, sign < 0)
         file.note_negated(name, sign < 0)
         at = unpacked_conv(file, name, acc.name, at, x, conv, weight, offset if fold else None)
     if pool:
@@ -60,9 +60,9 @@ def bits_conv(
     taps = prod(conv.weight.shape[1:3]) * conv.in_channels
     acc = infer(name, conv, (x,))
     if pool is None:
-        negated = (threshold.flip & (threshold.tau != ALWAYS))[:, None, None, None]
-        weight = np.where(negated, flipped(conv), conv.weight)
-        file.note_negated(name, negated)
+        negative = threshold.flip & (threshold.tau != ALWAYS)
+        weight = negated(conv.weight, conv.in_channels, negative)
+        file.note_negated(name, negative)
         limit, _ = limits(threshold, taps)
         return bconv(file, name, name, at, x, conv, weight, acc, limit=limit)
     limit, _ = limits(Threshold(threshold.tau, np.zeros_like(threshold.flip)), taps)
@@ -98,12 +98,12 @@ def float_bits_conv(
     if same and fits and conv.group == 1 and conv.in_channels % 2 == 0:
         return bconv(file, name, result, at, x, conv, conv.weight, acc, sign=sign, offset=offset, zero=True)
     file.borders += 4 * prod(acc.shape)
-    if file.borders > BORDERS:
+    if file.borders > file.most_borders:
         raise Unsupported(
-            f"{name}: zero padding would take constants of {file.borders} bytes, more than {BORDERS}: pad with 1"
+            f"{name}: zero padding would take constants of {file.borders} bytes, more than {file.most_borders}: "
+            "pad with 1"
         )
-    sums = unpack_bits(conv.weight, conv.in_channels).sum(-1, dtype=np.int64)
-    change = border(sums, (x.shape[1], x.shape[2]), conv.strides, conv.dilations, conv.pads) * sign
+    change = border(tap_sums(conv), (x.shape[1], x.shape[2]), conv.strides, conv.dilations, conv.pads) * sign
     file.note(
         name,
         f"zero padding becomes padding with +1 and a constant of {change.nbytes} bytes that corrects the border",
@@ -171,9 +171,9 @@ def unpacked_conv(
     acc = infer(result, conv, (x,))
     kernel = (weight.shape[1], weight.shape[2])
     shape = (len(weight), *kernel, conv.in_channels)
-    flat = unpack_bits(weight, conv.in_channels).reshape(len(weight), -1)
-    packed = file.constant(f"{name}/weight", words(pack_bits(flat)))
-    signs = file.emit("LceDequantize", (packed,), f"{name}/signs", "FLOAT32", flat.shape)
+    flat = (len(weight), prod(shape[1:]))
+    packed = file.constant(f"{name}/weight", words(repacked(weight, conv.in_channels, flat)))
+    signs = file.emit("LceDequantize", (packed,), f"{name}/signs", "FLOAT32", flat)
     to = file.constant(f"{name}/shape", np.array(shape, np.int32))
     inputs = [at, file.emit("RESHAPE", (signs, to), f"{name}/filter", "FLOAT32", shape)]
     padding = padding_of(conv.pads, x.shape, kernel, conv.strides, conv.dilations)
@@ -199,11 +199,6 @@ def as_conv(layer: BinaryConv2d | BinaryDense) -> BinaryConv2d:
     if isinstance(layer, BinaryConv2d):
         return layer
     return BinaryConv2d(layer.weight[:, None, None], layer.in_features)
-
-
-def flipped(conv: BinaryConv2d) -> NDArray[np.uint8]:
-    """The packed weights times -1."""
-    return pack_bits(-unpack_bits(conv.weight, conv.in_channels))
 
 
 def max_pool(file: Emitter, name: str, result: str, at: int, x: Value, pool: MaxPool) -> int:

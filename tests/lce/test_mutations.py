@@ -223,7 +223,7 @@ def test_a_description_that_declares_a_large_image_costs_nothing():
         Node("zero", BinaryConv2d(weights(rng, 2, 3, 3, 3), 3, pads=(1, 1, 1, 1)), ("first",)),
         Node("flat", Flatten(), ("zero",)),
     ]
-    side = 20_000
+    side = 4000
     graph = Graph(
         InputSpec(side, side, 1, (1.0,), (3.0,), ("a",)),
         (*nodes, Node("out", ToReal(), ("flat",))),
