@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnn_toolchain.converters import convert, onnx
-from bnn_toolchain.converters.graph import INPUT
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable
@@ -115,8 +114,8 @@ def _row(found: validation.Row, timings: tuple[Timing, ...], size: int) -> Row:
 def _float_row(run: Path, test: Labelled, timings: tuple[Timing, ...]) -> Row:
     """Accuracy of the trained float network; time and size of the file with batch norm folded into the weights."""
     trained = load_run(run)
-    model = onnxruntime.open_bytes(onnx.to_bytes(convert(trained.model, trained.input_spec)))
-    best = model.run(None, {INPUT: test.images})[0].argmax(axis=1)
+    run_float = onnxruntime.open_bytes(onnx.to_bytes(convert(trained.model, trained.input_spec)))
+    best = run_float(test.images)[0].argmax(axis=1)
     timing = next(t for t in timings if t.network == "float")
     return Row(
         network="float",

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from importlib import metadata
 from math import ceil
 from pathlib import Path
 from statistics import median
@@ -22,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
-from bnn_toolchain.converters.graph import INPUT, Graph
+from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, Unsupported, UsageError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.devices.device import Device, Local
@@ -115,13 +114,17 @@ def benchmark(
         _Peer("native", "binary", kernels, len(model), _calls(lambda: session.run(image))),
         _stock("binary", model, image),
         _stock("float", float_twin(graph), image),
-        _stock("int8", int8_twin(graph), image),
     ]
+    optional: dict[str, Callable[[], _Peer]] = {
+        "onnxruntime on int8": lambda: _stock("int8", int8_twin(graph), image),
+        "lce": lambda: _lce(graph, image),
+    }
     missing = []
-    try:
-        peers.append(_lce(graph, image))
-    except (Unavailable, Unsupported) as error:
-        missing.append(f"lce: {error}")
+    for name, make in optional.items():
+        try:
+            peers.append(make())
+        except (Unavailable, Unsupported) as error:
+            missing.append(f"{name}: {error}")
     if trained is not None:
         peers.append(_torch(trained, model, image))
     before = os.getloadavg()[0]
@@ -141,9 +144,8 @@ def benchmark(
 
 
 def _stock(network: str, model: bytes, image: NDArray[np.uint8]) -> _Peer:
-    session = onnxruntime.open_bytes(model)
-    version = metadata.version("onnxruntime")
-    return _Peer("onnxruntime", network, version, len(model), _calls(lambda: session.run(None, {INPUT: image})))
+    run = onnxruntime.open_bytes(model)
+    return _Peer("onnxruntime", network, onnxruntime.version(), len(model), _calls(lambda: run(image)))
 
 
 def _torch(trained: Path, model: bytes, image: NDArray[np.uint8]) -> _Peer:

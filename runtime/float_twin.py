@@ -10,13 +10,14 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from importlib import metadata
 from math import prod, sqrt
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.onnx import IR_VERSION
@@ -43,7 +44,8 @@ from bnn_toolchain.converters.ops import (
     ToReal,
 )
 from bnn_toolchain.data.input import InputSpec
-from bnn_toolchain.errors import Unsupported
+from bnn_toolchain.errors import Unavailable, Unsupported
+from bnn_toolchain.runtime.engines import onnxruntime
 
 CALIBRATION_IMAGES = 16
 SEED = 0
@@ -79,30 +81,44 @@ def int8_twin(graph: Graph) -> bytes:
 
     Raises:
         Unsupported: the graph holds an operator that no ONNX file of bnnt can.
+        Unavailable: there is no onnxruntime, or it is so old that it calls functions which a new onnx lacks.
     """
+    real, installed = float_twin(graph), onnxruntime.version()
+    try:
+        return _quantised(real, graph.spec)
+    except Exception as error:  # the quantiser leaves errors as they come from the packages that it calls
+        raise Unavailable(
+            f"onnxruntime {installed} cannot quantise beside onnx {metadata.version('onnx')} ({error}): "
+            "pip install --upgrade onnxruntime"
+        ) from error
+
+
+def _quantised(model: bytes, spec: InputSpec) -> bytes:
     from onnxruntime.quantization.calibrate import CalibrationDataReader
     from onnxruntime.quantization.quant_utils import QuantType
     from onnxruntime.quantization.quantize import quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
-    images = _random_images(graph.spec)
+    images = _random_images(spec)
 
     class Calibration(CalibrationDataReader):
         def get_next(self) -> dict[str, NDArray[np.uint8]] | None:  # type: ignore[override]  # None is the end
             return next(images, None)
 
     with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
-        prepared, path = Path(folder) / "prepared.onnx", Path(folder) / "int8.onnx"
-        quant_pre_process(ModelProto.FromString(float_twin(graph)), prepared, skip_symbolic_shape=True)
+        # Paths, and those as text, because old onnxruntimes take nothing else.
+        real, prepared, rounded = (Path(folder, f"{name}.onnx") for name in ("real", "prepared", "rounded"))
+        real.write_bytes(model)
+        quant_pre_process(str(real), str(prepared), skip_symbolic_shape=True)
         quantize_static(
-            prepared,
-            path,
+            str(prepared),
+            str(rounded),
             Calibration(),
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
         )
-        return path.read_bytes()
+        return rounded.read_bytes()
 
 
 def _random_images(spec: InputSpec) -> Iterator[dict[str, NDArray[np.uint8]]]:

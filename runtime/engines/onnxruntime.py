@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,10 @@ from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import OWN_ORDER, Contract
 
 ERROR = 3  # severity of what ONNX Runtime logs
+FIRST_FOR_NUMPY_2 = (1, 19)
+
+Run = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
+"""uint8 images [N, H, W, C] to every output of a model, in the file's order."""
 
 
 class OnnxRuntimeSession:
@@ -30,13 +36,12 @@ class OnnxRuntimeSession:
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, F] of uint8 images [N, H, W, C]."""
         check_images(images, self._graph.spec)
-        logits: NDArray[np.float32] = self._plain.run(None, {INPUT: images})[0]
-        return logits
+        return self._plain(images)[0]
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
         """The logits and all binary activations, packed."""
         check_images(images, self._graph.spec)
-        logits, *hidden = self._with_hidden.run(None, {INPUT: images})
+        logits, *hidden = self._with_hidden(images)
         names = self._graph.hidden_bits()
         return logits, {name: pack_bits(channels_last(bits)) for name, bits in zip(names, hidden, strict=True)}
 
@@ -46,7 +51,7 @@ class OnnxRuntimeSession:
         return Contract(shows=graph.hidden_bits(), logits=own_order, reals=own_order)
 
     @cached_property
-    def _with_hidden(self) -> Any:
+    def _with_hidden(self) -> Run:
         return open_bytes(with_hidden_outputs(self._model, self._graph))
 
 
@@ -54,28 +59,80 @@ def load(model: bytes) -> OnnxRuntimeSession:
     """Read ``model``, the content of an .onnx file that bnnt wrote.
 
     Raises:
-        Unavailable: onnxruntime is not installed.
+        Unavailable: onnxruntime is not installed, or cannot load or run the model.
         FileFormatError: the model is truncated, corrupt or foreign.
     """
     return OnnxRuntimeSession(model)
 
 
-def open_bytes(model: bytes) -> Any:
-    """An ``onnxruntime.InferenceSession`` of any .onnx file, on one thread.
+def open_bytes(model: bytes) -> Run:
+    """Load any .onnx file that takes uint8 ``pixels``, on one thread; what is returned runs it.
 
     Raises:
-        Unavailable: onnxruntime is not installed.
+        Unavailable: onnxruntime is not installed, or cannot load the model; the function that is returned raises it
+            where onnxruntime cannot run it.
     """
-    try:
-        import onnxruntime
-    except ImportError as error:
-        raise Unavailable("onnxruntime is not installed: pip install onnxruntime") from error
-    package: Any = onnxruntime  # untyped: it exports nothing explicitly
+    package = _package()
     options = package.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
     options.log_severity_level = ERROR
-    return package.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    try:
+        session = package.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # what onnxruntime raises has no base of its own
+        raise _failure("load", error) from error
+
+    def run(images: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        try:
+            outputs: list[NDArray[np.float32]] = session.run(None, {INPUT: images})
+        except Exception as error:
+            raise _failure("run", error) from error
+        return outputs
+
+    return run
+
+
+def version() -> str:
+    """The version of onnxruntime.
+
+    Raises:
+        Unavailable: it is not installed.
+    """
+    return str(_package().__version__)
+
+
+def _package() -> Any:
+    try:
+        installed = metadata.version("onnxruntime")
+    except metadata.PackageNotFoundError:  # it may still be there, in a build of another name
+        installed = ""
+    if installed and _numbers(installed) < FIRST_FOR_NUMPY_2 and _numbers(np.__version__) >= (2, 0):
+        raise Unavailable(
+            f"onnxruntime {installed} is made for numpy 1 and crashes beside numpy {np.__version__}: "
+            "pip install --upgrade onnxruntime, or pip install 'numpy<2'"
+        )
+    try:
+        import onnxruntime
+    except ImportError as error:
+        if isinstance(error, ModuleNotFoundError) and error.name == "onnxruntime":
+            raise Unavailable("onnxruntime is not installed: pip install onnxruntime") from error
+        raise Unavailable(
+            f"onnxruntime {installed} cannot be imported ({error}): pip install --force-reinstall onnxruntime"
+        ) from error
+    return onnxruntime
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Major and minor number of a version."""
+    return tuple(int(part) for part in text.split(".")[:2])
+
+
+def _failure(doing: str, error: Exception) -> Unavailable:
+    first = next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+    return Unavailable(
+        f"onnxruntime {version()} cannot {doing} the model ({first}): export it again with this bnnt, or "
+        "pip install --upgrade onnxruntime"
+    )
 
 
 def with_hidden_outputs(model: bytes, graph: Graph) -> bytes:

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from onnx import parser
 from torch import nn
 
 from bnn_toolchain.converters import convert, onnx
@@ -13,6 +14,7 @@ from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.runtime.engines.engine import ENGINES, engine_name, open_session
+from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
 from bnn_toolchain.runtime.engines.torch import TorchSession
 from tests.converters.graphs import fused, images
 from tests.converters.pinned import GRAPHS
@@ -70,6 +72,18 @@ def test_onnxruntime_is_not_installed(monkeypatch):
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(Unavailable, match="pip install onnxruntime"):
         open_session("onnxruntime", onnx.to_bytes(fused(np.random.default_rng(0))))
+
+
+def test_what_onnxruntime_cannot_load_or_run_is_a_message():
+    header = '<ir_version: 8, opset_import: ["": 18, "nobody": 1]> g (uint8[N, 2] pixels) => (uint8[N, 2] y)'
+    unknown, known = (parser.parse_model(f"{header} {{ y = {op} (pixels) }}") for op in ("nobody.Op", "Identity"))
+    with pytest.raises(Unavailable, match=r"onnxruntime \d+\.\d+\.\d+ cannot load the model \(.*nobody.*export it"):
+        open_bytes(unknown.SerializeToString())
+    run = open_bytes(known.SerializeToString())
+    pixels = np.ones((3, 2), np.uint8)
+    np.testing.assert_array_equal(run(pixels)[0], pixels)
+    with pytest.raises(Unavailable, match=r"onnxruntime \S+ cannot run the model \(.*invalid dimensions"):
+        run(np.ones((3, 4), np.uint8))
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def test_as_many_multiplications_and_the_same_output(make):
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
     costs = report(graph, 0)
     assert macs(data) == costs.binary_macs + costs.other_macs
-    logits = open_bytes(data).run(None, {"pixels": images(rng, graph.spec, 3)})[0]
+    logits = open_bytes(data)(images(rng, graph.spec, 3))[0]
     assert logits.shape == (3, 4) and np.isfinite(logits).all() and logits.std() > 0
     assert float_twin(graph) == data
 
@@ -51,7 +51,7 @@ def test_int8_is_quantised_and_close_to_the_float_twin(caplog):
     weights = [t for t in onnx.load_from_string(data).graph.initializer if t.data_type == onnx.TensorProto.INT8]
     assert len(weights) >= 5
     pixels = images(rng, graph.spec, 50)
-    exact, rounded = (open_bytes(model).run(None, {"pixels": pixels})[0] for model in (float_twin(graph), data))
+    exact, rounded = (open_bytes(model)(pixels)[0] for model in (float_twin(graph), data))
     assert np.abs(exact - rounded).mean() < 0.1 * np.abs(exact).mean()
 
 
