@@ -255,9 +255,12 @@ def unpack_bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.int8]:
     return (1 - 2 * bits.astype(np.int8)).astype(np.int8)
 
 
+_BITS_SET = np.array([byte.bit_count() for byte in range(256)], np.uint8)  # numpy counts bits from 2.0 on
+
+
 def tap_sums(conv: BinaryConv2d) -> NDArray[np.int32]:
     """The sum of each tap's weights over the input channels of one group: int32 (O, kh, kw)."""
-    minus = np.bitwise_count(conv.weight).sum(-1, dtype=np.int32)
+    minus = _BITS_SET[conv.weight].sum(-1, dtype=np.int32)
     sums: NDArray[np.int32] = (conv.in_channels - 2 * minus).astype(np.int32)
     return sums
 

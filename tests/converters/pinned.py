@@ -76,7 +76,7 @@ def dense():
 
 def convolutional():
     first = BinaryConv2d(weights(32, 3, 3, 3), 3, pads=(1, 1, 1, 1), pad_value=0)
-    second = BinaryConv2d(weights(40, 3, 2, 32), 32, (1, 1), (1, 2), (1, 1, 1, 1))
+    second = BinaryConv2d(weights(40, 3, 2, 32), 32, (1, 1), (1, 2), (1, 1, 1, 1), pad_value=1)
     return chain(
         SPEC,
         ("input", PixelInput(100)),

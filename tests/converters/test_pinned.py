@@ -15,8 +15,8 @@ STANDARD = {"MaxPool", "Relu", "Clip", "Conv", "Gemm", "Add", "GlobalAveragePool
 DIGESTS = {
     ("dense", "onnx"): "ae2de6228f2447669b49fae62c7abd40e3759f8c66486fec6ad1fc077e5d4896",
     ("dense", "tflite"): "c034dce7eca492d11ab48331940469531afdac6aa7457a44235e59434b1db452",
-    ("convolutional", "onnx"): "d9807b4f848574cb63a95430dac05f8c1cdb7fcb894ad87dbfbcfbf1036f07f7",
-    ("convolutional", "tflite"): "79f2ef54fa36b0fecab5909d6cbe4cb555210603e60d2acda71fdc49151a5e7c",
+    ("convolutional", "onnx"): "a847cfad49b7fb6dbb0e09ef465e0722f054d4b7cf6a9acac3c2235ebe6f77a5",
+    ("convolutional", "tflite"): "0656be02a10dada36aa2c0930ffe7efa776ef79381211b88d70b97b96016d3a5",
     ("real", "onnx"): "24c631b0149980aea5071837527653ca169940d707b9936e616661b7544ae9a6",
     ("real", "tflite"): "fecda69fbc59bf2dfb16f5e5736a59fd1e42a2d7791c211c780d67b63a3a85ec",
 }
