@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnn_toolchain.converters import require_lce
-from bnn_toolchain.errors import UsageError
+from bnn_toolchain.errors import Unavailable, UsageError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from torch import nn
 
     from bnn_toolchain.converters.graph import Graph
     from bnn_toolchain.converters.report import Report
@@ -172,47 +173,103 @@ def _random_images(graph: Graph, count: int) -> NDArray[np.uint8]:
 
 def validate_model(
     model: Path,
-    engines: Sequence[str],
-    device: str,
-    samples: int | None,
-    hidden: int,
-    announce: Announce,
-    progress: Progress,
+    engines: Sequence[str] = (),
+    device: str = "local",
+    samples: int | None = None,
+    hidden: int = 100,
+    *,
+    module: nn.Module | None = None,
+    announce: Announce = lambda message: None,
+    progress: Progress | None = None,
 ) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
 
-    The bits of hidden activations are compared on the first ``hidden`` of them.
+    Without ``engines`` they are native and, on this machine, torch if the bundle's training run is still there.
+    ``module`` is a trained module of the user's own, which the torch engine then runs: normalised float32 images
+    [N, C, H, W] to logits. The bits of hidden activations are compared on the first ``hidden`` of the images.
 
     The images are those of the recipe that a bundle's model was trained by; if that run is not there any more, the
     bundle's golden images. A model file is compared on random ones. ``announce`` is told.
 
     Raises:
-        UsageError: a name that does not exist, or an engine that the device does not run.
+        UsageError: a name that does not exist, an engine that the device does not run, or a module that cannot run.
         Unavailable: an engine or device that is not installed.
         FileFormatError: a file is truncated, corrupt or foreign.
+        CheckFailed: an engine's answers have not even the right form; others are in the report.
     """
     from bnn_toolchain.runtime.devices.device import device_from
     from bnn_toolchain.runtime.engines.engine import engine_name
     from bnn_toolchain.runtime.validate import validate
 
     where = device_from(device)
-    names = [engine_name(engine) for engine in engines]
+    names = [engine_name(engine) for engine in engines or ["native"] if module is None or engine != "torch"]
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: comparing on random ones, without labels")
         images = _random_images(graph, samples or RANDOM_IMAGES)
-        contenders = _open_file(model, graph, names, where)
+        contenders = [*_open_file(model, graph, names, where), *_open_module(module, graph)]
         return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
     from bnn_toolchain.runtime.bundle import open_bundle, open_contender
 
     bundle = open_bundle(model)
     contenders = [open_contender(bundle, name, where) for name in names]
+    contenders += _open_module(module, bundle.graph) if engines or module else _open_trained(bundle, where, announce)
     test = _test_split(bundle)
     labels = None if test is None else test.labels[:samples]
     if test is None:
-        announce(f"the training run of {model} is not here: comparing on the golden images, without labels")
+        announce(f"the test images of {model} are not here: comparing on the golden images, without labels")
     images = (bundle.golden.images if test is None else test.images)[:samples]
     return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
+
+
+def module_for(model: Path, text: str, announce: Announce = lambda message: None) -> nn.Module:
+    """The module of the user's own that ``text``, FILE:NAME, stands for, to compare with ``model``; the file runs.
+
+    It gets the weights of the training run that a bundle names, if that is there, else it keeps its own.
+
+    Raises:
+        UsageError: the file has no such module, or the run's checkpoint has changed since the export.
+        FileFormatError: the run is of another network.
+        Unavailable: torch is not installed.
+    """
+    try:
+        from bnn_toolchain.own_module import load_module
+        from bnn_toolchain.training.loaded import load_run
+    except ImportError as error:
+        raise Unavailable("torch is not installed: pip install torch") from error
+    from bnn_toolchain.runtime.bundle import exported_run, open_bundle
+
+    module = load_module(text, open_model(model).spec)
+    if model.is_file() or (bundle := open_bundle(model)).run_folder() is None:
+        announce(f"{text} keeps its own weights: {model} names no training run that is here")
+        return module
+    run = exported_run(bundle)
+    announce(f"{text} gets the weights of {run}")
+    return load_run(run, model=module).model
+
+
+def _open_module(module: nn.Module | None, graph: Graph) -> list[Contender]:
+    """The user's own module, if there is one, as a contender."""
+    if module is None:
+        return []
+    from bnn_toolchain.runtime.engines.torch import of_module
+    from bnn_toolchain.runtime.validate import Contender
+
+    return [Contender("torch", "local", of_module(module, graph))]
+
+
+def _open_trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contender]:
+    """The trained module, if ``device`` is this machine and the training run is still there; else say why not."""
+    from bnn_toolchain.runtime.bundle import open_contender
+    from bnn_toolchain.runtime.devices.device import Local
+
+    if not isinstance(device, Local):
+        return []
+    try:
+        return [open_contender(bundle, "torch", device)]
+    except (Unavailable, UsageError) as error:
+        announce(f"torch, the trained module itself, is left out: {error}")
+        return []
 
 
 def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:

@@ -2,7 +2,11 @@
 
     python examples/own_module.py IMAGES OUT
 
-IMAGES has one sub-folder a class, all images of one size. OUT gets the training run and the bundle.
+IMAGES has one sub-folder a class, all images of one size. OUT gets the training run and the bundle. Afterwards,
+
+    bnnt validate OUT/bundle --module examples/own_module.py:network
+
+compares the bundle with this module itself.
 """
 
 from __future__ import annotations
@@ -14,9 +18,10 @@ from torch import Tensor, nn
 
 from bnn_toolchain.converters import convert
 from bnn_toolchain.data.config import Folder
+from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
-from bnn_toolchain.runtime.export import TestImages, export_bundle
+from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 from bnn_toolchain.training.config import Optimizer, Schedule, Stage, Training
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.workflow import target_from
@@ -42,10 +47,13 @@ class TwoPaths(nn.Module):
         return self.scale(self.classify(x.flatten(1)))
 
 
+def network(spec: InputSpec) -> TwoPaths:
+    return TwoPaths(spec.channels, spec.height, spec.width, len(spec.classes))
+
+
 def main(images: Path, out: Path) -> None:
     splits = load_splits(Folder(source="folder", path=images))
-    spec = splits.spec
-    model = TwoPaths(spec.channels, spec.height, spec.width, len(spec.classes))
+    model = network(splits.spec)
 
     stage = Stage(
         epochs=8, optimizer=Optimizer(lr=1e-2), schedule=Schedule(kind="exponential", lr_final=1e-4), latent_clip=True
@@ -54,9 +62,10 @@ def main(images: Path, out: Path) -> None:
     print(f"trained: test accuracy {summary.test_accuracy:.2%}")
 
     bundle = export_bundle(
-        convert(model, spec),
+        convert(model, splits.spec),
         out / "bundle",
         test=TestImages(splits.source, splits.test.images, splits.test.labels),
+        source=source_of(out / "run", out / "bundle"),
         targets=[target_from("host", None)],
         announce=print,
     )

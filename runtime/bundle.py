@@ -204,7 +204,7 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
     """
     if isinstance(device, Local):
         if engine == "torch" and run is None:
-            run = _exported_run(bundle)
+            run = exported_run(bundle)
         return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
     if engine != "native":
         raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
@@ -212,8 +212,13 @@ def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path
     return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
 
 
-def _exported_run(bundle: Bundle) -> Path:
-    """The bundle's training run, whose checkpoint is still the one that was exported."""
+def exported_run(bundle: Bundle) -> Path:
+    """The bundle's training run, whose checkpoint is still the one that was exported.
+
+    Raises:
+        Unavailable: the manifest names none, or it is not there.
+        UsageError: the checkpoint has changed.
+    """
     source, run = bundle.manifest.source, bundle.run_folder()
     if source is None or run is None:
         named = "none" if source is None else f"{source.run}, seen from the bundle"

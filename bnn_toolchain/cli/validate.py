@@ -20,7 +20,8 @@ def validate(
         list[str] | None,
         typer.Option(
             "--engine",
-            help="native, onnxruntime, torch, lce, lce-optimized, lce-reference or reference; repeatable (native).",
+            help="native, onnxruntime, torch, lce, lce-optimized, lce-reference or reference; repeatable. Without it: "
+            "native, and torch where the training run is there.",
         ),
     ] = None,
     on: Annotated[str, typer.Option("--on", help="local, or qemu:CPU such as qemu:cortex-a72.")] = "local",
@@ -30,18 +31,27 @@ def validate(
     hidden: Annotated[
         int, typer.Option("--hidden", min=0, help="How many of them have their hidden bits compared as well.")
     ] = 100,
+    module: Annotated[
+        str | None,
+        typer.Option(
+            "--module",
+            help="FILE:NAME: a module of your own as torch. This runs your Python FILE, in which NAME is an nn.Module "
+            "or makes one, from nothing or from the InputSpec. The weights are those of the bundle's training run.",
+        ),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Compare engines with the reference interpreter: predictions, logits and every hidden bit.
 
     Exits with 1 if an engine answers anything that it may not.
 
-    Example: bnnt validate bundle --engine native --engine onnxruntime --engine torch
+    Examples: bnnt validate bundle --engine native --engine onnxruntime; bnnt validate bundle --module net.py:MyNet
     """
-    from bnn_toolchain.workflow import validate_model
+    from bnn_toolchain.workflow import module_for, validate_model
 
+    own = None if module is None else module_for(model, module, note)
     with progress_bar("comparing") as progress:
-        report = validate_model(model, engine or ["native"], on, samples, hidden, note, progress)
+        report = validate_model(model, engine or (), on, samples, hidden, module=own, announce=note, progress=progress)
     if json:
         print_json([asdict(row) for row in report.rows])
     else:

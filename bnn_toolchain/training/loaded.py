@@ -42,7 +42,10 @@ def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Modu
     training, spec = folder.read_training(), folder.read_input()
     if model is None:
         if not isinstance(training, Recipe):
-            raise UsageError(f"{path} is a run of a module of your own: give it to load_run(…, model=…)")
+            raise UsageError(
+                f"{path} is a run of a module of your own: give it to load_run(…, model=…), or on the command line "
+                "to `bnnt validate --module`"
+            )
         model = build(training.model, spec)
     file = folder.best if which == "best" else folder.last
     if not file.exists():

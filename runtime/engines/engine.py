@@ -78,8 +78,10 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None, tfli
 
             return reference.load(model)
         case "torch":
-            from bnn_toolchain.runtime.engines.torch import load as load_trained
-
+            try:
+                from bnn_toolchain.runtime.engines.torch import load as load_trained
+            except ImportError as error:
+                raise Unavailable("torch is not installed: pip install torch") from error
             if run is None:
                 raise Unavailable(
                     "the torch engine runs the trained module, and the model names no training run: "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
 from bnn_toolchain.data.input import check_images
+from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import Sign as SignModule
+from bnn_toolchain.layers import unwrapped
 from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
 
@@ -33,12 +36,21 @@ class TorchSession:
     graph: Graph
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Logits [N, F] of uint8 images [N, H, W, C]."""
+        """Logits [N, F] of uint8 images [N, H, W, C].
+
+        Raises:
+            UsageError: images of another type or size, or the module cannot take them.
+        """
         check_images(images, self.graph.spec)
         scale, offset = np.array(self.graph.spec.scale, np.float32), np.array(self.graph.spec.offset, np.float32)
         pixels = ((images.astype(np.float32) - offset) * scale).transpose(0, 3, 1, 2)
-        with torch.no_grad():
-            logits: NDArray[np.float32] = self.module(torch.from_numpy(np.ascontiguousarray(pixels))).numpy()
+        try:
+            with torch.no_grad():
+                output = _only_tensor(self.module(torch.from_numpy(np.ascontiguousarray(pixels))))
+        except Exception as error:  # user code runs here, and torch has no common base for what it raises
+            who = type(self.module).__name__
+            raise UsageError(f"{who} fails on images {list(pixels.shape)}: {type(error).__name__}: {error}") from error
+        logits: NDArray[np.float32] = output.numpy()
         return logits
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
@@ -101,6 +113,21 @@ def _called_again(name: str) -> str | None:
     """The path of the module whose second or later call is named ``name``, if it is such a name."""
     path, _, number = name.rpartition(".")
     return path if path and number.isdecimal() else None
+
+
+def _only_tensor(output: Any) -> torch.Tensor:
+    """What the module yields, or the one tensor in the tuple, list or dictionary that it yields."""
+    parts = list(output.values()) if isinstance(output, dict) else output
+    if isinstance(parts, list | tuple) and len(parts) == 1:
+        return _only_tensor(parts[0])
+    if not isinstance(output, torch.Tensor):
+        raise TypeError(f"it yields {type(output).__name__}, not one tensor of logits")
+    return output
+
+
+def of_module(module: nn.Module, graph: Graph) -> TorchSession:
+    """A copy of ``module``, normalised float32 images [N, C, H, W] to logits [N, F], in evaluation mode on the CPU."""
+    return TorchSession(copy.deepcopy(unwrapped(module)).to("cpu", torch.float32).eval(), graph)
 
 
 def load(model: bytes, run: Path) -> TorchSession:
