@@ -1,11 +1,14 @@
 """Whatever is wrong ends with one clear message, its exit code, and nothing half-written."""
 
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph import Graph
 from tests.cli.command import bnnt, refused
 
 
@@ -111,3 +114,19 @@ def test_a_full_disk(work, small_disk):
     refused(bnnt("export", work / "run", "--out", small_disk / "bundle"), 2, "bundle", "space")
     assert not (small_disk / "bundle").exists()
     assert [each.name for each in small_disk.iterdir()] in ([], ["run"])
+
+
+def test_a_file_of_another_number_of_classes(work, tmp_path):
+    """One class name less than outputs: every command says both numbers instead of naming a wrong class."""
+    graph = onnx.load(work / "bundle" / "model.onnx")
+    spec = replace(graph.spec, classes=graph.spec.classes[:9])
+    onnx.save(Graph(spec, graph.nodes, graph.decided_by), tmp_path / "nine.onnx")
+    Image.fromarray(np.zeros((28, 28), np.uint8)).save(tmp_path / "image.png")
+    for command in (
+        ("predict", tmp_path / "nine.onnx", tmp_path / "image.png"),
+        ("validate", tmp_path / "nine.onnx"),
+        ("bench", tmp_path / "nine.onnx"),
+        ("export", tmp_path / "nine.onnx", "--out", tmp_path / "bundle"),
+    ):
+        refused(bnnt(*command), 2, "yields 10 numbers for each image, and the input names 9 classes (0, 1, 2, 3, …)")
+    assert not (tmp_path / "bundle").exists()

@@ -55,6 +55,14 @@ def test_an_emulated_arm_cpu_validates_and_has_no_latency(work):
     refused(bnnt("bench", work / "bundle", "--on", "qemu:cortex-a72"), 2, "emulator")
 
 
+def test_native_and_the_trained_module_are_compared_by_default(work):
+    process = bnnt("validate", work / "bundle", "--samples", 20, "--json")
+    assert process.returncode == 0, process.stderr
+    native, trained = json.loads(process.stdout)
+    assert (native["engine"], trained["engine"]) == ("native", "torch")
+    assert trained["images_exact"] == 20 and trained["contract"]["logits"] == 1e-5
+
+
 def test_stock_onnxruntime_alone_has_the_manifests_accuracy(work, test_split, tmp_path):
     np.save(tmp_path / "images.npy", test_split.images)
     np.save(tmp_path / "labels.npy", test_split.labels)

@@ -1,3 +1,4 @@
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from PIL import Image
 from bnn_toolchain.data.config import Mnist5k
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.runtime.bundle import open_bundle
+from tests.cli.command import bnnt, refused
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_module.py"
 
@@ -26,3 +28,13 @@ def test_an_own_module_on_a_folder_of_images(tmp_path):
     assert trained == exported
     assert bundle.manifest.accuracy.value > 0.8
     assert bundle.manifest.input.classes == ("one", "two", "zero")
+
+    process = bnnt("validate", tmp_path / "out" / "bundle", "--module", f"{EXAMPLE}:network", "--json")
+    assert process.returncode == 0, process.stderr
+    native, trained = json.loads(process.stdout)
+    assert (native["engine"], trained["engine"]) == ("native", "torch")
+    assert trained["images_exact"] == trained["images"] > 0
+    assert {"sign", "conv_sign"} <= {layer["name"] for layer in trained["hidden"]}
+    process = bnnt("validate", tmp_path / "out" / "bundle")
+    assert process.returncode == 0 and "torch, the trained module itself, is left out" in process.stderr
+    refused(bnnt("validate", tmp_path / "out" / "bundle", "--module", f"{EXAMPLE}:TwoPaths"), 2, "InputSpec alone")
