@@ -17,6 +17,7 @@ from bnn_toolchain.errors import BnntError, FileFormatError, Unavailable, Unsupp
 from bnn_toolchain.runtime.build import build, host_target
 from bnn_toolchain.runtime.engines.contract import Contract
 
+MEMORY = 1 << 32  # bytes that a session may take here: the largest values and their scratch
 _MEMORY = 1
 _ERRORS: dict[int, type[BnntError]] = {2: FileFormatError, 3: Unsupported, 4: UsageError}
 _KINDS = ("pixels", "bits", "acc", "real")
@@ -225,6 +226,8 @@ def _open(library: ctypes.CDLL, model: bytes, kernels: str | None) -> tuple[c_vo
     status = _MEMORY
     memory: ctypes.Array[Any] = (c_uint8 * 0)()
     while status == _MEMORY:
+        if needed.value > MEMORY:
+            raise Unsupported(f"the model needs {needed.value} bytes of memory, the limit is {MEMORY}")
         try:
             memory = (c_uint8 * needed.value)()
         except MemoryError as exhausted:

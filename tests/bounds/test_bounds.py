@@ -6,14 +6,15 @@ import sys
 
 import pytest
 
-from . import onnx_files
+from . import onnx_files, tflite_files
 
 SECONDS, BYTES = 1.0, 16_000_000
 
-# reader: a small valid file, and the hostile ones by what is wrong with them
+# what makes a small valid file and the hostile ones for each reader
 CASES = {
-    "onnx": (onnx_files.small(), onnx_files.FILES),
-    "native": (onnx_files.small(), onnx_files.FILES),
+    "onnx": onnx_files,
+    "native": onnx_files,
+    "tflite": tflite_files,
 }
 
 
@@ -21,7 +22,7 @@ CASES = {
 def costs(request, tmp_path_factory):
     """The reader's name, and what each of its files cost."""
     reader = request.param
-    warm, files = CASES[reader]
+    warm, files = CASES[reader].small(), CASES[reader].files()
     folder = tmp_path_factory.mktemp(reader)
     paths = [folder / str(index) for index in range(len(files) + 1)]
     for path, data in zip(paths, (warm, *files.values()), strict=True):

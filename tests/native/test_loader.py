@@ -175,7 +175,7 @@ def node_after_the_output(model):
         (huge_sides, FileFormatError, "the tensor 'first/weight' holds"),
         (tail_bits, FileFormatError, "dense: the tail bits of its weights are not 0"),
         (odd_flip, FileFormatError, "dense: BinaryDenseThreshold has a flip that is neither 0 nor 1"),
-        (huge_pad, FileFormatError, "the value 'first' is absurdly large"),
+        (huge_pad, Unsupported, "first: 2147483657x9x3 elements for one image, the limit is 67108864"),
         (pad_beyond_32_bits, FileFormatError, "first: the attribute 'pads' is 1099511627776, outside"),
         (zero_stride, FileFormatError, "first: the attribute 'strides' is 0, outside"),
         (three_strides, FileFormatError, "first: the attribute 'strides' has 3 numbers, not 2"),
@@ -188,7 +188,7 @@ def node_after_the_output(model):
         (other_output, FileFormatError, "the output 'logits' is not the last node's real value"),
         (node_after_the_output, FileFormatError, "the output 'dense' is not the last node's real value"),
         (other_input, FileFormatError, "the input 'pixels' is not uint8 pixels"),
-        (huge_input, FileFormatError, "absurdly large"),
+        (huge_input, Unsupported, "images of 2147483647x2147483647x2147483647, the limit is 67108864 elements"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),
 )

@@ -7,9 +7,21 @@ namespace bnnt {
 
 struct Kernels;
 
-constexpr int64_t largest = 0x7fffffff;          // of an attribute, a dimension, or the elements of a value
-constexpr int64_t acc_limit = int64_t{1} << 24;  // accumulators stay below
-constexpr int32_t most_nodes = 4096;             // lookups and planning are quadratic
+constexpr int64_t largest = 0x7fffffff;         // of an attribute or a dimension
+constexpr int64_t acc_limit = int64_t{1} << 24; // accumulators stay below
+
+// How large a network may be, as in converters/size.py.
+constexpr int32_t most_nodes = 1024; // lookups and planning are quadratic
+constexpr int64_t most_elements = int64_t{1} << 26;     // of one value, and of the padded input of a window
+constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
+constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
+constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
+constexpr size_t longest_name = 1000;                   // bytes
+
+// Whether a value of these sides, none below 1, is small enough.
+inline bool few_elements(int64_t height, int64_t width, int64_t channels) {
+  return height <= most_elements && width <= most_elements / height && channels <= most_elements / (height * width);
+}
 
 enum class Kind : uint8_t { pixels = BNNT_PIXELS, bits = BNNT_BITS, acc = BNNT_ACC, real = BNNT_REAL };
 

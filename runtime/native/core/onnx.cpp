@@ -45,6 +45,28 @@ bool read_opset(Bytes message, uint64_t &onnx, uint64_t &bnnt, Error &error) {
   return true;
 }
 
+bool read_function(Bytes message, File &file, Error &error) {
+  if (file.function_count == File::most_functions)
+    return error.fail(BNNT_FORMAT, "more than ", File::most_functions, " functions: the file is corrupt");
+  Reader reader(message);
+  Bytes name, domain;
+  for (Field field; reader.next(field);) {
+    if (field.is(1, Wire::bytes))
+      name = field.bytes;
+    else if (field.is(10, Wire::bytes))
+      domain = field.bytes;
+  }
+  if (reader.damaged())
+    return error.fail(BNNT_FORMAT, foreign);
+  file.functions[file.function_count++] = domain == "bnnt" ? name : Bytes{};
+  return true;
+}
+
+bool short_name(Bytes name, Error &error) {
+  return name.size <= longest_name ||
+         error.fail(BNNT_FORMAT, "a name of ", static_cast<uint64_t>(name.size), " bytes: the file is corrupt");
+}
+
 // A ValueInfoProto of a tensor [N, dims...]: its name, type, and the dims behind the batch.
 bool read_value(Bytes message, Bytes &name, uint64_t &type, int32_t &rank, int64_t *dims, Error &error) {
   Reader value(message);
@@ -176,6 +198,8 @@ bool read_tensor(Bytes message, Tensor &tensor, Error &error) {
   }
   if (names.damaged() || reader.damaged())
     return error.fail(BNNT_FORMAT, foreign);
+  if (!short_name(tensor.name, error))
+    return false;
   const bool wide = tensor.type == type_float || tensor.type == type_int32;
   if (!wide && tensor.type != type_uint8 && tensor.type != type_bool)
     return error.fail(BNNT_FORMAT, "the tensor '", tensor.name, "' has a type that bnnt does not write");
@@ -191,7 +215,6 @@ bool read_tensor(Bytes message, Tensor &tensor, Error &error) {
 } // namespace
 
 bool read_file(Bytes model, File &file, Error &error) {
-  file.model = model;
   Reader reader(model);
   Bytes format;
   uint64_t onnx = 0, bnnt = 0, ir = 0;
@@ -203,6 +226,8 @@ bool read_file(Bytes model, File &file, Error &error) {
     else if (field.is(8, Wire::bytes) && !read_opset(field.bytes, onnx, bnnt, error))
       return false;
     else if (field.is(14, Wire::bytes) && !read_property(field.bytes, file, format, error))
+      return false;
+    else if (field.is(25, Wire::bytes) && !read_function(field.bytes, file, error))
       return false;
   }
   if (reader.damaged() || file.graph.data == nullptr)
@@ -263,6 +288,8 @@ bool read_node(Bytes body, FileNode &node, Error &error) {
     return error.fail(BNNT_FORMAT, foreign);
   if (outputs != 1 || node.name.size == 0)
     return error.fail(BNNT_FORMAT, "a node ", node.type, " with ", outputs, " outputs, or without a name");
+  if (!short_name(node.name, error))
+    return false;
   for (size_t i = 0; i < node.name.size; ++i)
     if (node.name.data[i] == 0 || node.name.data[i] == '/')
       return error.fail(BNNT_FORMAT, "a node is called '", node.name, "'");
@@ -270,21 +297,9 @@ bool read_node(Bytes body, FileNode &node, Error &error) {
 }
 
 bool has_function(const File &file, Bytes name) {
-  Reader reader(file.model);
-  for (Field field; reader.next(field);) {
-    if (!field.is(25, Wire::bytes))
-      continue;
-    Reader function(field.bytes);
-    Bytes called, domain;
-    for (Field part; function.next(part);) {
-      if (part.is(1, Wire::bytes))
-        called = part.bytes;
-      else if (part.is(10, Wire::bytes))
-        domain = part.bytes;
-    }
-    if (called == name && domain == "bnnt")
+  for (int32_t i = 0; i < file.function_count; ++i)
+    if (file.functions[i] == name)
       return true;
-  }
   return false;
 }
 

@@ -13,8 +13,10 @@ enum : uint64_t { attribute_int = 2, attribute_ints = 7 };
 inline constexpr const char *foreign = "not an ONNX file, or a truncated one";
 
 struct File {
-  Bytes model;
+  static constexpr int32_t most_functions = 24; // there are 14 operators of bnnt, and Unpack
   Bytes graph;
+  Bytes functions[most_functions];
+  int32_t function_count = 0;
   Bytes input_json;
   int32_t nodes = 0, tensors = 0;
   int64_t input_shape[3] = {}; // height, width, channels
@@ -48,7 +50,7 @@ template <class Each> bool for_each_node(const File &file, Each each) {
   return true;
 }
 
-// Whether the file holds the model-local function `name`, so that a stock runtime can run it too.
+// Whether the file holds the function `name` of bnnt's domain, so that a stock runtime can run it too.
 bool has_function(const File &file, Bytes name);
 
 // Attributes of a node (attributes.cpp). False after error.fail.

@@ -45,8 +45,9 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
   input.height = file.input_shape[0];
   input.width = file.input_shape[1];
   input.channels = file.input_shape[2];
-  if (input.height * input.width > largest / input.channels)
-    return error.fail(BNNT_FORMAT, "the input is absurdly large: the file is corrupt");
+  if (!few_elements(input.height, input.width, input.channels))
+    return error.fail(BNNT_UNSUPPORTED, "images of ", input.height, "x", input.width, "x", input.channels,
+                      ", the limit is ", most_elements, " elements: give smaller images");
   input.bytes = static_cast<uint64_t>(input.elements());
   int32_t index = 0;
   FileNode node;
@@ -54,6 +55,12 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
         return read_node(body, node, error) && read_operator(file, node, session, index++, error);
       }))
     return false;
+  int64_t elements = 0;
+  for (int32_t i = 0; i <= session.node_count; ++i)
+    elements += session.values[i].elements();
+  if (elements > most_all_elements)
+    return error.fail(BNNT_UNSUPPORTED, "the values of one image have ", elements, " elements, the limit is ",
+                      most_all_elements, ": give smaller images");
   for (int32_t i = 0; i < session.tensor_count; ++i)
     if (!session.tensors[i].used)
       return error.fail(BNNT_FORMAT, "no node uses the tensor '", session.tensors[i].name, "'");

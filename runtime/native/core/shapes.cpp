@@ -49,19 +49,23 @@ unsigned kinds_of(const Node &node) {
   return 0;
 }
 
-bool bounded(const Node &node, const Value &value, Error &error) {
-  if (value.height <= largest && value.width <= largest &&
-      value.height * value.width <= largest / value.channels)
-    return true;
-  return error.fail(BNNT_FORMAT, "the value '", node.name, "' is absurdly large: the file is corrupt");
+bool bounded(const Node &node, int64_t height, int64_t width, int64_t channels, Error &error) {
+  return few_elements(height, width, channels) ||
+         error.fail(BNNT_UNSUPPORTED, node.name, ": ", height, "x", width, "x", channels,
+                    " elements for one image, the limit is ", most_elements, ": give smaller images, or pads");
 }
 
-bool slide(const Node &node, const Window &window, Value &value, Error &error) {
-  int64_t sides[2] = {value.height, value.width};
+// `channels`: those that the window reads; `products`: those of one output element; value.channels: the outputs.
+bool slide(const Node &node, const Window &window, int64_t channels, int64_t products, Value &value, Error &error) {
+  int64_t sides[2];
+  for (int axis = 0; axis < 2; ++axis)
+    sides[axis] = (axis == 0 ? value.height : value.width) + window.pads[axis] + window.pads[axis + 2];
+  if (!bounded(node, sides[0], sides[1], channels, error))
+    return false;
   for (int axis = 0; axis < 2; ++axis) {
     // every factor is below 2^31, so nothing here can overflow
     const int64_t span = (window.kernel[axis] - 1) * window.dilations[axis] + 1;
-    const int64_t room = sides[axis] + window.pads[axis] + window.pads[axis + 2] - span;
+    const int64_t room = sides[axis] - span;
     if (room < 0)
       return error.fail(BNNT_UNSUPPORTED, node.name, ": a window of ", span, " does not fit the padded input of ",
                         node.op_name);
@@ -69,14 +73,21 @@ bool slide(const Node &node, const Window &window, Value &value, Error &error) {
   }
   value.height = sides[0];
   value.width = sides[1];
-  return bounded(node, value, error);
+  if (!bounded(node, value.height, value.width, value.channels, error))
+    return false;
+  return products <= most_products / value.elements() ||
+         error.fail(BNNT_UNSUPPORTED, node.name, ": ", products, " products for each of ", value.elements(),
+                    " elements, the limit of one layer is ", most_products, ": give smaller images, or larger strides");
 }
 
 bool pool(const Node &node, Value &value, Error &error) {
   for (int side = 0; side < 4; ++side)
     if (node.pool.pads[side] >= node.pool.kernel[side % 2])
       return error.fail(BNNT_UNSUPPORTED, node.name, ": pooling pads must be smaller than the window");
-  return slide(node, node.pool, value, error);
+  if (node.pool.taps() > most_pooled)
+    return error.fail(BNNT_UNSUPPORTED, node.name, ": a pooling window of ", node.pool.kernel[0], "x",
+                      node.pool.kernel[1], ", the limit is ", most_pooled, " elements");
+  return slide(node, node.pool, value.channels, node.pool.taps(), value, error);
 }
 
 // low and high of the sum of `taps` products with +1 and -1.
@@ -102,7 +113,7 @@ bool layer(Node &node, const Value &x, Value &value, Error &error) {
     return error.fail(BNNT_UNSUPPORTED, node.name, ": ", x.channels, " channels arrive where ", node.op_name,
                       " takes ", layer.group, " groups of ", layer.inputs);
   value.channels = layer.channels();
-  if (!slide(node, layer.window, value, error))
+  if (!slide(node, layer.window, x.channels, layer.weights_of_one(), value, error))
     return false;
   layer.height = value.height;
   layer.width = value.width;
@@ -172,7 +183,7 @@ bool infer(Node &node, const bnnt_session &session, Value &result, Error &error)
   case Op::hardtanh:
     break;
   }
-  if (!bounded(node, result, error))
+  if (!bounded(node, result.height, result.width, result.channels, error))
     return false;
   result.bytes = static_cast<uint64_t>(result.kind == Kind::bits ? result.pixels() * result.packed()
                                                                  : 4 * result.elements());
