@@ -8,7 +8,9 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 Kind = TypeVar("Kind")
-VALUES = 1 << 16  # of any text; above, one for each 16 bytes: "[],[],…" takes 24 times its size in memory
+PLAIN = 1 << 17  # values of any text, and one more for each 8 bytes
+TYPED = PLAIN // 4  # where pydantic reads, which takes more memory
+LIST, OBJECT = 4, 16  # values that take as much
 
 
 def parse(kind: type[Kind], text: str | bytes) -> Kind:
@@ -17,11 +19,11 @@ def parse(kind: type[Kind], text: str | bytes) -> Kind:
     Raises:
         ValueError: it is something else; the message names the first wrong field.
     """
-    _check_values(text)
+    _check_values(text, TYPED)
     try:
         return TypeAdapter(kind).validate_json(text)
     except ValidationError as error:
-        first = error.errors()[0]
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         place = ".".join(str(key) for key in first["loc"])
         raise ValueError(f"{place}: {first['msg']}" if place else first["msg"]) from error
 
@@ -32,15 +34,16 @@ def read_json(text: str | bytes) -> Any:
     Raises:
         ValueError: it is no JSON, or has more or deeper values than any text of ours.
     """
-    _check_values(text)
+    _check_values(text, PLAIN)
     try:
         return json.loads(text)
     except RecursionError as error:
         raise ValueError("lists in lists without end") from error
 
 
-def _check_values(text: str | bytes) -> None:
+def _check_values(text: str | bytes, most: int) -> None:
+    """Refuse a small text that becomes large in memory: "[],[],…" takes 100 times its size."""
     data = text.encode() if isinstance(text, str) else text
-    values = data.count(b",") + data.count(b"[") + data.count(b"{")
-    if values > VALUES + len(data) // 16:
-        raise ValueError(f"{values} values in {len(data)} bytes: nothing of ours has so many")
+    values = data.count(b",") + LIST * data.count(b"[") + OBJECT * data.count(b"{")
+    if values > most + len(data) // 8:
+        raise ValueError(f"{len(data)} bytes with more lists and values than any text of ours")

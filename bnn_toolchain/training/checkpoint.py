@@ -24,6 +24,7 @@ from bnn_toolchain.layers import plain_names
 from bnn_toolchain.stored import parse
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
+HEADER = 1 << 19  # bytes; a tensor takes some 60 there, and a kilobyte in memory even if it holds nothing
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,10 @@ def read(path: Path) -> Checkpoint:
         FileFormatError: the file is missing, truncated or foreign.
     """
     try:
+        with path.open("rb") as start:
+            header = int.from_bytes(start.read(8), "little")
+        if header > HEADER:
+            raise ValueError(f"a header of {header} bytes, more than {HEADER}")
         with safe_open(path, framework="pt") as file:
             progress = parse(Progress, (file.metadata() or {})["bnnt"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping

@@ -73,8 +73,10 @@ def read_epochs(path: Path) -> list[Epoch]:
     Raises:
         FileFormatError: another line is not an epoch's.
     """
-    lines = path.read_bytes().split(b"\n") if path.exists() else [b""]
-    return [_parsed(Epoch, line, path) for line in lines[:-1]]
+    if not path.exists():
+        return []
+    with path.open("rb") as file:
+        return [_parsed(Epoch, line, path) for line in file if line.endswith(b"\n")]
 
 
 def keep_epochs(path: Path, epochs: Iterable[Epoch]) -> None:

@@ -17,6 +17,7 @@ from bnn_toolchain.training.config import Recipe, Stage, Training
 
 Kind = TypeVar("Kind", bound=Training)
 Raw = dict[str, Any]
+LARGEST = 1 << 14  # characters of a recipe: the parser takes a quarter of a second for them
 SHORT = Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
 """Shows values in messages: YAML's aliases can make a short file a value without end."""
@@ -106,6 +107,8 @@ def _file(path: Path) -> str:
 
 
 def _mapping(text: str, name: str) -> Raw:
+    if len(text) > LARGEST:
+        raise UsageError(f"{name} has {len(text)} characters, more than {LARGEST}: it is no recipe")
     try:
         raw = yaml.safe_load(text)
     except NO_YAML as error:

@@ -55,11 +55,11 @@ def read_epochs(data, path):
     read_epochs(path)
 
 
-def read_image(data, path):
-    from bnn_toolchain.data.images import load_image
-    from bnn_toolchain.data.input import InputSpec
-
-    load_image(path, InputSpec(4, 4, 1, (1.0,), (0.0,), ()))
+def read_greedily(data, path):
+    """No reader of ours: what it takes must be seen."""
+    taken = bytearray(50_000_000)
+    for place in range(0, len(taken), 10):
+        taken[place] = 1
 
 
 READERS = {name.removeprefix("read_"): read for name, read in list(globals().items()) if name.startswith("read_")}
