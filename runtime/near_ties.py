@@ -53,10 +53,10 @@ def near_ties(
         near: NDArray[np.bool_] = np.abs(x) <= contract.reals * largest
         return near
     threshold, steps = _parts(node.op)
-    if threshold is None or moves or bits_in_front(graph)[name]:
+    if threshold is None or moves or name not in contract.rounded:
         return None
-    distance = _value(graph, node, [*steps, ToReal()], images).astype(np.int64) - threshold.tau
-    return (-contract.pixel_sums <= distance) & (distance < contract.pixel_sums)
+    above = _value(graph, node, [*steps, ToReal()], images).astype(np.int64) - threshold.tau
+    return np.isin(above, (0, -1))
 
 
 def _parts(op: Op) -> tuple[Threshold | None, list[Op]]:

@@ -24,6 +24,7 @@ from bnn_toolchain.layers import Sign as SignModule
 from bnn_toolchain.layers import unwrapped
 from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
+from bnn_toolchain.runtime.near_ties import bits_in_front
 
 ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)
 
@@ -76,7 +77,7 @@ class TorchSession:
                 hook.remove()
 
     def contract(self, graph: Graph) -> Contract:
-        """Exact bits, unless torch rounds what the graph sums exactly; the logits' last bits are torch's own.
+        """Exact bits where they are thresholds of whole numbers and torch does not round the pixels; logits nearly.
 
         It shows what ``Sign`` modules yield: the graph names a module's first call by the module's path, the others by
         the path and a number. A sign that is called as a function has no module, and neither have the bits that
@@ -84,10 +85,12 @@ class TorchSession:
         """
         signs = self._signs()
         shows = tuple(name for name in graph.hidden_bits() if name in signs or _called_again(name) in signs)
-        if sums_reals(graph):
-            return Contract(shows, logits=OWN_ORDER, reals=OWN_ORDER)
-        if any(frexp(scale)[0] != 0.5 for scale in graph.spec.scale):  # no power of two: normalised pixels are rounded
-            return Contract(shows, logits=OWN_ORDER, pixel_sums=1)
+        rounds_pixels = any(frexp(scale)[0] != 0.5 for scale in graph.spec.scale)  # else the scale is a power of two
+        first = (name for name, bits in bits_in_front(graph).items() if name in graph.hidden_bits() and not bits)
+        rounded = tuple(first) if rounds_pixels else ()
+        signs_of_reals = any(isinstance(node.op, Sign) for node in graph.nodes)
+        if rounded or signs_of_reals or sums_reals(graph):
+            return Contract(shows, logits=OWN_ORDER, reals=OWN_ORDER, rounded=rounded)
         return Contract(shows, logits=LAST_BITS)
 
     def _signs(self) -> dict[str, SignModule]:

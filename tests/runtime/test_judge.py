@@ -314,18 +314,18 @@ def test_a_turned_sign_excuses_no_other_image_and_no_other_layer():
 
 
 @pytest.mark.parametrize(("bit", "passes"), [("nearest", True), ("farther", False)])
-def test_a_sum_of_pixels_next_to_its_threshold(bit, passes):
-    """The first layer alone may be one off, where a contract says that pixels are rounded."""
+def test_a_whole_number_next_to_its_threshold(bit, passes):
+    """The first layer alone may be one off, where a contract says that it is rounded."""
     first = GRAPH.nodes[1]
     sums = GRAPH.replace([GRAPH.nodes[0], Node("sums", first.op.conv, ("input",)), Node("real", ToReal(), ("sums",))])
     distance = run(sums, IMAGES[:20]).transpose(0, 2, 3, 1).astype(np.int64) - first.op.threshold.tau
     wanted = (distance == -1) | (distance == 0) if bit == "nearest" else (distance == 1) | (distance == -2)
     image, row, column, channel = (int(axis[0]) for axis in np.nonzero(wanted))
     change = flipped("first", image, row, column, channel // 8, channel % 8)
-    assert bool(failures_of(change, Contract(LAYERS, logits=LAST_BITS, pixel_sums=1))) != passes
+    assert bool(failures_of(change, Contract(LAYERS, logits=LAST_BITS, rounded=("first",)))) != passes
     assert failures_of(change, Contract(LAYERS, logits=LAST_BITS))
     deep = flipped("dense", image, 0, 0)
-    assert failures_of(deep, Contract(LAYERS, logits=LAST_BITS, pixel_sums=1000))
+    assert failures_of(deep, Contract(LAYERS, logits=LAST_BITS, rounded=("first",)))
 
 
 def failures_of(change, promise):

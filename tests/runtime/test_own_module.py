@@ -233,7 +233,7 @@ def test_torch_promises_what_its_arithmetic_keeps():
     thirds = InputSpec(6, 6, 1, (1 / 255,), (128.0,), ("a", "b", "c"))
     for spec, promised in (
         (SPEC, Contract(("3",), logits=LAST_BITS)),
-        (thirds, Contract(("3",), logits=OWN_ORDER, pixel_sums=1)),
+        (thirds, Contract(("3",), logits=OWN_ORDER, reals=OWN_ORDER, rounded=("3",))),
     ):
         graph = convert(module, spec)
         session = of_module(module, graph)
