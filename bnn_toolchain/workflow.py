@@ -128,26 +128,39 @@ def formats_from(text: str, targets: bool) -> frozenset[str]:
     return chosen
 
 
-def export_model(model: Path, out: Path, targets: Sequence[Target], tflite: bool, announce: Announce) -> Bundle:
+def export_model(
+    model: Path,
+    out: Path,
+    targets: Sequence[Target],
+    tflite: bool,
+    announce: Announce,
+    *,
+    data: Path | None = None,
+    use_data: bool = True,
+) -> Bundle:
     """Export a training run's best checkpoint, or a model file, as the bundle ``out``; with ``tflite`` also for LCE.
 
-    A model file has no test images: its golden ones are random, and its accuracy is not measured.
+    The test images of a run are read from ``data``, or if it is None from where they were. Without ``use_data``, and
+    for a model file, which has none, golden images are random, and accuracy is not measured.
 
     Raises:
+        UsageError: the test images are not those that the run was tested on.
         As :func:`bnn_toolchain.training.run.load_run`, :func:`bnn_toolchain.converters.convert` and
         :func:`bnn_toolchain.runtime.export.export_bundle`.
     """
     from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 
+    if data is not None and (model.is_file() or not use_data):
+        raise UsageError("--data says where the test images of a run are: leave it out for a file, or with --no-data")
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: golden images are random, accuracy is not measured")
         test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
-    from bnn_toolchain.data.config import Folder, Hub, Parquet
-    from bnn_toolchain.data.load import load_splits
     from bnn_toolchain.training.config import Recipe
+    from bnn_toolchain.training.folder import RunFolder
+    from bnn_toolchain.training.recorded import read_test_images
     from bnn_toolchain.training.run import load_run
 
     trained = load_run(model)
@@ -157,10 +170,16 @@ def export_model(model: Path, out: Path, targets: Sequence[Target], tflite: bool
         )
     announce("lowering the trained network to integers")
     graph = convert(trained.model, trained.input_spec)
-    data = trained.training.data
-    splits = load_splits(data)
-    name = splits.source if isinstance(data, Parquet | Folder | Hub) else data.source
-    test = TestImages(name, splits.test.images, splits.test.labels)
+    if use_data:
+        try:
+            found, title = read_test_images(RunFolder(model), trained.training, data, announce)
+        except (UsageError, Unavailable) as error:
+            remedy = "--data PATH names another place of the images, --no-data exports without accuracy"
+            raise type(error)(f"{error}; {remedy}") from error
+        test = TestImages(title, found.images, found.labels)
+    else:
+        announce("without test images: golden images are random, accuracy is not measured")
+        test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
     source = source_of(model, out)
     return export_bundle(graph, out, test=test, source=source, targets=targets, tflite=tflite, announce=announce)
 
@@ -188,8 +207,8 @@ def validate_model(
     ``module`` is a trained module of the user's own, which the torch engine then runs: normalised float32 images
     [N, C, H, W] to logits. The bits of hidden activations are compared on the first ``hidden`` of the images.
 
-    The images are those of the recipe that a bundle's model was trained by; if that run is not there any more, the
-    bundle's golden images. A model file is compared on random ones. ``announce`` is told.
+    The images are those that the run of a bundle's model was tested on; if it or they are not there any more, or
+    changed, the bundle's golden images. A model file is compared on random ones. ``announce`` is told.
 
     Raises:
         UsageError: a name that does not exist, an engine that the device does not run, or a module that cannot run.
@@ -214,10 +233,8 @@ def validate_model(
     bundle = open_bundle(model)
     contenders = [open_contender(bundle, name, where) for name in names]
     contenders += _open_module(module, bundle.graph) if engines or module else _open_trained(bundle, where, announce)
-    test = _test_split(bundle)
+    test = _test_images(bundle, announce)
     labels = None if test is None else test.labels[:samples]
-    if test is None:
-        announce(f"the test images of {model} are not here: comparing on the golden images, without labels")
     images = (bundle.golden.images if test is None else test.images)[:samples]
     return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
 
@@ -301,17 +318,23 @@ def _tflite(graph: Graph) -> bytes:
     return lce.to_bytes(graph)
 
 
-def _test_split(bundle: Bundle) -> Labelled | None:
-    """The test images of the recipe that the bundle's model was trained by, if its run folder is still there."""
-    from bnn_toolchain.data.load import load_splits
+def _test_images(bundle: Bundle, announce: Announce) -> Labelled | None:
+    """The images that the run of the bundle's model was tested on; None, which is announced, if they are not here."""
     from bnn_toolchain.training.config import Recipe
     from bnn_toolchain.training.folder import RunFolder
+    from bnn_toolchain.training.recorded import read_test_images
 
-    source = bundle.manifest.source
-    if source is None or not (folder := RunFolder(bundle.path / source.run)).recipe.exists():
+    source, instead = bundle.manifest.source, "comparing on the golden images, without labels"
+    folder = None if source is None else RunFolder(bundle.path / source.run)
+    recipe = folder.read_training() if folder is not None and folder.recipe.exists() else None
+    if folder is None or not isinstance(recipe, Recipe):
+        announce(f"the test images of {bundle.path} are not here: {instead}")
         return None
-    training = folder.read_training()
-    return load_splits(training.data).test if isinstance(training, Recipe) else None
+    try:
+        return read_test_images(folder, recipe, None, announce)[0]
+    except (UsageError, Unavailable) as error:
+        announce(f"{error}: {instead}")
+        return None
 
 
 def bench_model(model: str, device: str) -> Benchmark:

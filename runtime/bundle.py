@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
@@ -101,6 +101,10 @@ class Manifest(_Strict):
     source: Source | None
     targets: tuple[BuiltTarget, ...]
     files: dict[str, File]  # every file but the manifest, by its path in the bundle
+
+    @pydantic.field_serializer("input")
+    def _write_input(self, spec: InputSpec) -> dict[str, Any]:
+        return spec.to_json()
 
 
 @dataclass(frozen=True)

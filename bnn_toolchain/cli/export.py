@@ -22,11 +22,18 @@ def export(
         str | None, typer.Option("--cpu", help="The oldest ARM CPU to run on, such as cortex-a72; any if not given.")
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", help="The bundle; MODEL-bundle if not given.")] = None,
+    data: Annotated[
+        Path | None, typer.Option("--data", help="Where the run's images are now, if not where they were.")
+    ] = None,
+    no_data: Annotated[
+        bool, typer.Option("--no-data", help="Do without them: golden images are random, accuracy is not measured.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Export a model as a bundle: one ONNX file, golden vectors, and for each target the native engine.
 
-    Every format is checked against the reference interpreter before the command says done.
+    Every format is checked against the reference interpreter before the command says done. Accuracy is that on the
+    images that the run was tested on: where those changed, nothing is exported.
 
     Example: bnnt export runs/digits --format onnx,lce,native --target host --target arm64 --out bundle
     """
@@ -35,7 +42,7 @@ def export(
     chosen = formats_from(formats, targets=bool(target))
     targets = [target_from(name, cpu) for name in target or ["host"]] if "native" in chosen else []
     folder = out if out is not None else model.with_name(model.stem + "-bundle")
-    bundle = export_model(model, folder, targets, "lce" in chosen, note)
+    bundle = export_model(model, folder, targets, "lce" in chosen, note, data=data, use_data=not no_data)
     if json:
         print_json(bundle.manifest.model_dump(mode="json"))
         return

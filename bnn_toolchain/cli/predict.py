@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, print_json, print_table
+from bnn_toolchain.cli.output import Json, note, print_json, print_table
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A run folder, a bundle or a model file.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files of the model's size.")],
+    images: Annotated[list[Path], typer.Argument(help="Image files.")],
     json: Json = False,
 ) -> None:
     """Classify image files with the native engine.
@@ -22,12 +22,15 @@ def predict(
     import numpy as np
 
     from bnn_toolchain.converters import onnx
-    from bnn_toolchain.data.images import load_image
+    from bnn_toolchain.data.images import load_images
     from bnn_toolchain.runtime.engines import native
     from bnn_toolchain.workflow import open_model
 
     graph = open_model(model)
-    logits = native.load(onnx.to_bytes(graph)).run(np.stack([load_image(path, graph.spec) for path in images]))
+    pixels, remarks = load_images(images, graph.spec)
+    for remark in remarks:
+        note(remark)
+    logits = native.load(onnx.to_bytes(graph)).run(pixels)
     best = logits.argmax(axis=1)
     found = [
         (str(path), graph.spec.classes[index], float(row[index] - np.partition(row, -2)[-2]) if len(row) > 1 else 0.0)

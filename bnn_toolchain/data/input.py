@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import reprlib
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.errors import UsageError
+
+Fit: TypeAlias = Literal["crop", "pad", "stretch"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,10 @@ class InputSpec:
     ``offset`` hold one entry a channel. Where all channels share them, ``offset`` is an integer and ``scale``
     is positive, the first binary-weight layer is integer-exact from the raw pixels; a scale that is a power
     of two makes torch's own float evaluation exact as well.
+
+    ``fit`` says how an image of another size comes to this one: "crop" cuts its middle out in the right proportions,
+    "pad" frames it with black, "stretch" changes its proportions; it is resized by bilinear interpolation with
+    antialiasing (Pillow's). Without ``fit`` other sizes are refused.
     """
 
     height: int
@@ -28,6 +34,7 @@ class InputSpec:
     scale: tuple[float, ...]
     offset: tuple[float, ...]
     classes: tuple[str, ...]
+    fit: Fit | None = None
 
     def __post_init__(self) -> None:
         if min(self.height, self.width, self.channels) < 1:
@@ -42,6 +49,8 @@ class InputSpec:
                 f"input scale {reprlib.repr(self.scale)} and offset {reprlib.repr(self.offset)}: "
                 "scales must be positive and all finite"
             )
+        if self.fit not in (None, *get_args(Fit)):
+            raise UsageError(f"input fit {self.fit!r}: it must be crop, pad or stretch")
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -55,8 +64,8 @@ class InputSpec:
         return len(set(self.scale)) == 1 and len(set(self.offset)) == 1 and offset == int(offset) and 0 <= offset <= 255
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of plain JSON types."""
-        return asdict(self)
+        """A dict of plain JSON types; one without a fit has no such key."""
+        return {key: value for key, value in asdict(self).items() if key != "fit" or value is not None}
 
     @staticmethod
     def from_json(raw: dict[str, Any]) -> InputSpec:
@@ -73,6 +82,7 @@ class InputSpec:
                 scale=tuple(float(s) for s in raw["scale"]),
                 offset=tuple(float(o) for o in raw["offset"]),
                 classes=tuple(str(c) for c in raw["classes"]),
+                fit=raw.get("fit"),
             )
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise UsageError(f"not an input specification: {error!r} in {reprlib.repr(raw)}") from error

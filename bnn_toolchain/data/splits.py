@@ -16,59 +16,73 @@ VALIDATION = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """Images uint8 [N, H, W, C] and their classes int64 [N]."""
+    """Images uint8 [N, H, W, C] and their classes int64 [N].
+
+    Those that were read from files also have the files' SHA-256, uint8 [N, 32], and those of a folder their names.
+    """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
+    digests: NDArray[np.uint8] | None = None
+    names: NDArray[np.str_] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def take(self, index: NDArray[np.int64] | slice) -> Labelled:
         """The images of ``index``, in that order."""
-        return Labelled(self.images[index], self.labels[index])
+        return Labelled(
+            self.images[index],
+            self.labels[index],
+            None if self.digests is None else self.digests[index],
+            None if self.names is None else self.names[index],
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A whole data set; ``source`` says in words where it was read from."""
+    """A whole data set; ``source`` says in words where it was read from, ``remarks`` what was not read as it stands.
+
+    Raises:
+        UsageError: an empty split, images of another size than the specification's, or a label that has no class.
+    """
 
     train: Labelled
     validation: Labelled
     test: Labelled
     spec: InputSpec
     source: str
+    remarks: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for name, part in (("training", self.train), ("validation", self.validation), ("test", self.test)):
+            check_images(part.images, self.spec)
+            if not len(part):
+                raise UsageError(f"{self.source}: the {name} split is empty")
+            outside = part.labels[(part.labels < 0) | (part.labels >= len(self.spec.classes))]
+            if len(outside):
+                raise UsageError(
+                    f"{self.source}: label {outside[0]} in the {name} split, but there are "
+                    f"{len(self.spec.classes)} classes"
+                )
 
 
-def split(train: Labelled, test: Labelled, spec: InputSpec, source: str) -> Splits:
+def split(train: Labelled, test: Labelled, spec: InputSpec, source: str, remarks: tuple[str, ...] = ()) -> Splits:
     """The last tenth of ``train`` validates.
 
     Raises:
-        UsageError: an empty split, images of another size than the specification's, a label that has no class, or a
-            training split sorted by class, whose end is no sample of it.
+        UsageError: as :class:`Splits`, or the training split is too small, or sorted by class, so that its end is no
+            sample of it.
     """
-    for name, part in (("training", train), ("test", test)):
-        check_images(part.images, spec)
-        if not len(part):
-            raise UsageError(f"{source}: the {name} split is empty")
-        outside = part.labels[(part.labels < 0) | (part.labels >= len(spec.classes))]
-        if len(outside):
-            raise UsageError(
-                f"{source}: label {outside[0]} in the {name} split, but there are {len(spec.classes)} classes"
-            )
     held = round(len(train) * VALIDATION)
     if not held:
         raise UsageError(f"{source}: {len(train)} training images are too few to hold a tenth out for validation")
+    splits = Splits(train.take(slice(None, -held)), train.take(slice(-held, None)), test, spec, source, remarks)
     if train.labels[0] != train.labels[-1] and np.all(np.diff(train.labels) >= 0):
         raise UsageError(
             f"{source}: the training split is sorted by class, so its end cannot validate: set data.shuffle"
         )
-    return Splits(train.take(slice(None, -held)), train.take(slice(-held, None)), test, spec, source)
-
-
-def shuffled(part: Labelled, seed: int) -> Labelled:
-    """The same images in an order that depends on ``seed`` and their number alone."""
-    return part.take(np.random.default_rng(seed).permutation(len(part)))
+    return splits
 
 
 def stratified(whole: Labelled, test_share: float, seed: int) -> tuple[Labelled, Labelled]:

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from bnn_toolchain.data.config import Columns
-from bnn_toolchain.data.images import decode_all
+from bnn_toolchain.data.images import ImageReader
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.stored import read_json
@@ -62,11 +62,11 @@ def read_hub(name: str, configuration: str | None, split: str, columns: Columns)
     return table.select([columns.image_column, columns.label_column]).replace_schema_metadata(metadata)
 
 
-def labelled(table: pa.Table, columns: Columns, channels: int | None, rows: NDArray[np.int64], name: str) -> Labelled:
+def labelled(table: pa.Table, columns: Columns, reader: ImageReader, rows: NDArray[np.int64], name: str) -> Labelled:
     """The decoded images of the table's ``rows``, in that order.
 
     Raises:
-        UsageError: no rows, labels that are no integers, images of different sizes or colours.
+        UsageError: no rows, labels that are no integers, images of different sizes without a fit, or colours.
         FileFormatError: a corrupt image; the message has its row.
     """
     if not len(rows):
@@ -75,11 +75,10 @@ def labelled(table: pa.Table, columns: Columns, channels: int | None, rows: NDAr
     labels = table.column(columns.label_column)
     if not pa.types.is_integer(labels.type) or labels.null_count:
         raise UsageError(f"{name}: column '{columns.label_column}' holds {labels.type}: labels must be whole numbers")
-    files = [
-        (f"{name}, row {row}", _content(value, f"{name}, row {row}"))
-        for row, value in zip(rows, table.column(columns.image_column).to_pylist(), strict=True)
-    ]
-    return Labelled(decode_all(files, channels), labels.to_numpy().astype(np.int64))
+    cells = zip(rows, table.column(columns.image_column).to_pylist(), strict=True)
+    files = ((f"{name}, row {row}", _content(value, f"{name}, row {row}")) for row, value in cells)
+    images, digests = reader.read_all(files, len(rows))
+    return Labelled(images, labels.to_numpy().astype(np.int64), digests)
 
 
 def class_names(table: pa.Table, column: str, largest: int) -> tuple[str, ...]:

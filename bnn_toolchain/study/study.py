@@ -170,7 +170,7 @@ class _Runs:
         assert start is not None
         # the name of a run must not depend on where the study's folder is
         key = key_of(recipe.model_copy(update={"init_from": Path(start.key)}))
-        from_float = recipe.model_copy(update={"init_from": self.folder / start.key})
+        from_float = recipe.model_copy(update={"init_from": (self.folder / start.key).absolute()})
         return _Plan(role, setting.name, rate, seed, key, from_float)
 
     def of(self, plans: Sequence[_Plan]) -> list[Trial]:

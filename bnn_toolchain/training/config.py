@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
 from bnn_toolchain.data.augment import Augment
-from bnn_toolchain.data.config import DataConfig
+from bnn_toolchain.data.config import DataConfig, Place
 from bnn_toolchain.layers import Gradient
 from bnn_toolchain.models import ModelConfig
 from bnn_toolchain.training.optimizers import AnyOptimizer, Bop, Optimizer
@@ -61,7 +60,7 @@ class Stage(Config):
 class Distillation(Config):
     """The run folder of a trained network to learn from; see :func:`bnn_toolchain.training.losses.distilled`."""
 
-    teacher: Path
+    teacher: Place
     weight: Annotated[float, Field(gt=0, le=1)] = 0.5
     temperature: PositiveFloat = 4.0
 
@@ -82,7 +81,7 @@ class Training(Config):
     loss: Literal["squared_hinge", "cross_entropy"] = "squared_hinge"
     distillation: Distillation | None = None
     augment: Augment = Augment()
-    init_from: Path | None = None
+    init_from: Place | None = None
     precision: Precision = "auto"
     compile: bool = False
     stages: Annotated[tuple[Stage, ...], Field(min_length=1)]

@@ -50,8 +50,8 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     accuracy on the validation images; unless a stage has a patience there is no early stopping.
 
     Raises:
-        UsageError: ``out`` is not empty, or is another run; the batches, the model, the network to start from or the
-            teacher do not fit the images.
+        UsageError: ``out`` is not empty, or is another run or one on other images; the batches, the model, the
+            network to start from or the teacher do not fit the images.
         FileFormatError: a checkpoint to go on from is corrupt.
         CheckFailed: the loss is no longer finite; what was best before stays in ``out``.
         Unavailable: the recipe has its step compiled and there is no C++ compiler.
@@ -64,13 +64,13 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     given, model = model, unwrapped(model)
     model.to(device)
     if resume:
-        folder.check_same(training, splits.spec)
+        folder.check_same(training, splits)
     else:
         folder.claim()
         if training.init_from is not None:
             checkpoint.read(RunFolder(training.init_from).best).restore_model(model)
         checkpoint.write(folder.last, model, Progress())
-        folder.describe(training, splits.spec)  # from here on the folder is a run that can go on
+        folder.describe(training, splits)  # from here on the folder is a run that can go on
     if folder.summary.exists():
         checkpoint.read(folder.best).restore_model(model)
         return read_summary(folder.summary)
@@ -86,6 +86,8 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
         forward = torch.compile(given) if training.compile else given
         run = Run(model, forward, teacher, training, splits.spec, folder, train, validation, watch)
         watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
+        for remark in splits.remarks:
+            watch.say(remark)
         progress = _stages(run, last)
     checkpoint.read(folder.best).restore_model(model)
     test = evaluate(model, *_on(device, splits.test), splits.spec)

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
+from bnn_toolchain.data.config import PLACES
 from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.data.record import Record, changes, read_record, record_of, write_record
+from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.files import write_atomically
 from bnn_toolchain.stored import read_json
@@ -31,6 +35,11 @@ class RunFolder:
     def input(self) -> Path:
         """The input specification."""
         return self.path / "input.json"
+
+    @property
+    def data(self) -> Path:
+        """Which images trained, validated and tested, see :class:`bnn_toolchain.data.record.Record`."""
+        return self.path / "data.json"
 
     @property
     def metrics(self) -> Path:
@@ -73,24 +82,28 @@ class RunFolder:
         if occupied:
             raise UsageError(f"{self.path} is not empty: give another --out")
 
-    def describe(self, training: Training, spec: InputSpec) -> None:
+    def describe(self, training: Training, splits: Splits) -> None:
         """Write down what the run is."""
-        write_atomically(self.input, (json.dumps(spec.to_json(), indent=2) + "\n").encode())
+        write_record(self.data, record_of(splits))
+        write_atomically(self.input, (json.dumps(splits.spec.to_json(), indent=2) + "\n").encode())
         write_atomically(self.recipe, dump(training).encode())
 
-    def check_same(self, training: Training, spec: InputSpec) -> None:
-        """Whether a run with these settings may go on here.
+    def check_same(self, training: Training, splits: Splits) -> None:
+        """Whether a run with these settings and images may go on here; where the images are does not matter.
 
         Raises:
             UsageError: there is no run, or one with other settings or images; the message names the fields.
         """
         if not self.recipe.exists():
             raise UsageError(f"{self.path} holds no run to go on with: leave --resume out")
-        old, new = yaml.safe_load(dump(self.read_training())), yaml.safe_load(dump(training))
+        old, new = (_settings(each) for each in (self.read_training(), training))
         other = sorted(_differences(old, new))
         if other:
             raise UsageError(f"{self.path} is another run, {', '.join(other)}: give its settings or another --out")
-        if self.read_input() != spec:
+        changed = changes(self.read_record(), record_of(splits))
+        if changed:
+            raise UsageError(f"{self.path}: {changed}; put the images back, or train anew in another --out")
+        if self.read_input() != splits.spec:
             raise UsageError(f"{self.path} was trained on other images: {self.input} differs from the data set's")
 
     def read_training(self) -> Training:
@@ -104,6 +117,16 @@ class RunFolder:
         except (OSError, UnicodeDecodeError, UsageError) as error:
             raise FileFormatError(f"{self.path} is not a run folder: {error}") from error
 
+    def read_record(self) -> Record:
+        """Which images trained, validated and tested.
+
+        Raises:
+            FileFormatError: data.json is missing or not what was written.
+        """
+        if not self.data.exists():
+            raise FileFormatError(f"{self.data} is missing: an earlier bnnt trained this run; train it again")
+        return read_record(self.data)
+
     def read_input(self) -> InputSpec:
         """The input specification.
 
@@ -114,6 +137,14 @@ class RunFolder:
             return InputSpec.from_json(read_json(self.input.read_bytes()))
         except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.input} is not an input specification: {error}") from error
+
+
+def _settings(training: Training) -> dict[str, Any]:
+    """The fields that two runs are compared by. Images are compared by their record, not by where they are."""
+    settings: dict[str, Any] = yaml.safe_load(dump(training))
+    if "data" in settings:
+        settings["data"] = {key: value for key, value in settings["data"].items() if key not in PLACES}
+    return settings
 
 
 def _differences(old: object, new: object, path: str = "") -> list[str]:

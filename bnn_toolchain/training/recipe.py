@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 import yaml
 from pydantic import ValidationError
 
+from bnn_toolchain.data.config import placed
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.training.config import Recipe, Stage, Training
 
@@ -23,6 +24,10 @@ SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
 """Shows values in messages: YAML's aliases can make a short file a value without end."""
 NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
 """What the parser raises: impossible dates and numbers of too many digits are a ValueError, deep nesting the last."""
+
+
+PLACES = (("data", "path"), ("data", "train"), ("data", "test"), ("init_from",), ("distillation", "teacher"))
+"""The fields that name files and folders."""
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -46,11 +51,15 @@ def recipe_text(name: str) -> str:
 def load_recipe(name: str, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
     """A named recipe or a YAML file, with ``overrides`` such as ``optimizer.lr=3e-3`` or ``stages.1.epochs=5``.
 
+    Relative paths in a file are seen from its folder, those in ``overrides`` from the working directory.
+
     Raises:
         UsageError: no such recipe, no valid YAML, or wrong fields: all of them in one message, each with its path.
     """
-    text = _file(Path(name)) if name.endswith((".yaml", ".yml")) else recipe_text(name)
-    raw = copy.deepcopy(_mapping(text, name))
+    is_file = name.endswith((".yaml", ".yml"))
+    raw = copy.deepcopy(_mapping(_file(Path(name)) if is_file else recipe_text(name), name))
+    if is_file:
+        _place(raw, Path(name).parent)
     for override in overrides:
         path, separator, value = override.partition("=")
         if not separator or not path:
@@ -116,6 +125,16 @@ def _mapping(text: str, name: str) -> Raw:
     if not isinstance(raw, dict) or not all(isinstance(key, str) for key in raw):
         raise UsageError(f"{name} must hold fields with their values, not {type(raw).__name__}")
     return raw
+
+
+def _place(raw: Raw, folder: Path) -> None:
+    """See the relative paths of ``raw`` from ``folder``."""
+    for *outer, last in PLACES:
+        place: Any = raw
+        for key in outer:
+            place = place.get(key) if isinstance(place, dict) else None
+        if isinstance(place, dict) and isinstance(place.get(last), str):
+            place[last] = str(placed(place[last], folder))
 
 
 def _parse(value: str, override: str) -> Any:

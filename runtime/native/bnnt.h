@@ -53,7 +53,7 @@ typedef struct bnnt_info {
   size_t hidden_bytes; /* of all binary activations of one image */
   size_t memory_bytes; /* what the session holds of the caller's memory */
   const char *kernels; /* the kernel set in use, e.g. "portable" */
-  const char *input;   /* the metadata bnnt.input: JSON with scale, offset and class names; not 0-terminated */
+  const char *input;   /* the metadata bnnt.input: JSON with scale, offset, class names, fit; not 0-terminated */
   size_t input_bytes;
 } bnnt_info;
 

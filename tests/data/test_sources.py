@@ -76,28 +76,6 @@ def test_a_missing_data_folder_is_named(monkeypatch):
         load_splits(Mnist(source="mnist"))
 
 
-def test_a_folder_with_its_own_test_split(tmp_path):
-    write_folder(tmp_path / "train", ("cat", "dog"), 20)
-    write_folder(tmp_path / "test", ("cat", "dog"), 3)
-    splits = load_splits(Folder(source="folder", path=tmp_path))
-    assert splits.spec.classes == ("cat", "dog") and splits.spec.shape == (4, 5, 3)
-    assert (len(splits.train), len(splits.validation), len(splits.test)) == (36, 4, 6)
-    dogs = {image.tobytes() for image in pictures(20, (4, 5, 3), 1)}
-    for image, label in zip(splits.train.images, splits.train.labels, strict=True):
-        assert (image.tobytes() in dogs) == (label == 1)
-    assert np.any(np.diff(splits.train.labels) < 0)
-
-
-def test_a_folder_without_one_is_split_by_seed(tmp_path):
-    write_folder(tmp_path, ("a", "b"), 20, (6, 6))
-    first, again, other = (
-        load_splits(Folder(source="folder", path=tmp_path, test_share=0.25, split_seed=seed)) for seed in (1, 1, 2)
-    )
-    assert np.bincount(first.test.labels).tolist() == [5, 5]
-    assert np.array_equal(first.test.images, again.test.images)
-    assert not np.array_equal(first.test.images, other.test.images)
-
-
 def test_parquet_files_keep_their_order_and_names(tmp_path):
     images, labels = pictures(40, (5, 4)), np.arange(40) % 3
     write_table(tmp_path / "train.parquet", images, labels, ("x", "y", "z"))
@@ -145,16 +123,6 @@ def folder(path, **fields):
     return Folder(source="folder", path=path, **fields)
 
 
-def test_missing_and_empty_folders(tmp_path):
-    with pytest.raises(UsageError, match="nowhere is not a folder"):
-        load_splits(folder(tmp_path / "nowhere"))
-    with pytest.raises(UsageError, match="has no sub-folders"):
-        load_splits(folder(tmp_path))
-    (tmp_path / "cat").mkdir()
-    with pytest.raises(UsageError, match="cat has no images"):
-        load_splits(folder(tmp_path))
-
-
 def test_a_corrupt_image_is_named(tmp_path):
     write_folder(tmp_path, ("a", "b"), 12)
     broken = tmp_path / "a" / "3.png"
@@ -183,13 +151,6 @@ def test_grey_images_for_a_colour_model(tmp_path):
     write_folder(tmp_path, ("a", "b"), 12, (4, 4))
     with pytest.raises(UsageError, match=r"a/0\.png is a grey image, the model takes colour images: convert it first"):
         load_splits(folder(tmp_path, channels=3))
-
-
-def test_other_classes_in_the_test_folder(tmp_path):
-    write_folder(tmp_path / "train", ("a", "b"), 12)
-    write_folder(tmp_path / "test", ("a", "c"), 2)
-    with pytest.raises(UsageError, match="train has the classes a, b, test has a, c"):
-        load_splits(folder(tmp_path))
 
 
 def test_foreign_and_truncated_parquet_files(tmp_path):
