@@ -34,6 +34,8 @@ def test_a_missing_and_an_empty_data_folder(tmp_path):
 def test_a_corrupt_image_in_a_folder(tmp_path):
     folder = tmp_path / "images" / "one"
     folder.mkdir(parents=True)
+    shutil.copytree(folder, tmp_path / "images" / "two")
+    Image.fromarray(np.ones((8, 8), np.uint8)).save(tmp_path / "images" / "two" / "a.png")
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(folder / "a.png")
     (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:40])
     settings = ("--set", f"data={{source: folder, path: {tmp_path / 'images'}}}")

@@ -1,10 +1,14 @@
+import typing
+from pathlib import Path
+
 import pytest
 import yaml
+from pydantic import BaseModel
 
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import Gradient
 from bnn_toolchain.training.config import Recipe
-from bnn_toolchain.training.recipe import dump, load_recipe, read_dump, recipe_names, recipe_text
+from bnn_toolchain.training.recipe import PLACES, dump, load_recipe, read_dump, recipe_names, recipe_text
 
 BASE = {
     "data": {"source": "mnist5k"},
@@ -159,3 +163,57 @@ def test_the_dump_is_complete(tmp_path):
         "momentum": 0.9,
         "weight_decay": 0.0,
     }
+
+
+def test_relative_paths_are_seen_from_the_recipe(tmp_path, monkeypatch):
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    monkeypatch.setenv("HOME", "/home/somebody")
+    fields = {"init_from": "runs/float", "distillation": {"teacher": "~/teacher"}}
+    loaded = recipe(tmp_path, data={"source": "folder", "path": "../photos"}, **fields)
+    assert loaded.data.path == tmp_path / ".." / "photos" and loaded.init_from == tmp_path / "runs" / "float"
+    assert loaded.distillation.teacher == Path("/home/somebody/teacher")
+    assert read_dump(dump(loaded), "x") == loaded
+    overridden = recipe(tmp_path, ["data.path=photos"], data={"source": "folder", "path": "../photos"})
+    assert overridden.data.path == tmp_path / "elsewhere" / "photos"
+    monkeypatch.chdir(tmp_path)
+    tables = load_recipe("mine.yaml", ["data={source: parquet, train: ~/train.parquet, test: /test.parquet}"]).data
+    assert (tables.train, tables.test) == (Path("/home/somebody/train.parquet"), Path("/test.parquet"))
+    unknown = recipe(tmp_path, data={"source": "folder", "path": "~nobody-by-this-name/photos"}).data.path
+    assert unknown == tmp_path / "~nobody-by-this-name" / "photos"
+
+
+def parts_of(annotation):
+    """The types in an annotation."""
+    inner = typing.get_args(annotation)
+    return {part for each in inner for part in parts_of(each)} if inner else {annotation}
+
+
+def paths_in(kind, outer=()):
+    """The fields of a model, and of those in it, that hold paths."""
+    found = set()
+    for name, field in kind.model_fields.items():
+        for part in parts_of(field.annotation):
+            if part is Path:
+                found.add((*outer, name))
+            elif isinstance(part, type) and issubclass(part, BaseModel):
+                found |= paths_in(part, (*outer, name))
+    return found
+
+
+def test_every_path_of_a_recipe_is_known():
+    assert paths_in(Recipe) == set(PLACES)
+
+
+def test_size_and_fit_go_together(tmp_path):
+    folder = {"source": "folder", "path": "photos"}
+    data = recipe(tmp_path, data={**folder, "size": 32, "fit": "crop"}).data
+    assert (data.size, data.fit) == ((32, 32), "crop")
+    assert recipe(tmp_path, ["data.size=[24, 32]", "data.fit=pad"], data=folder).data.size == (24, 32)
+    for fields in ({"size": 32}, {"fit": "pad"}):
+        with pytest.raises(UsageError, match="data: size and fit go together: give both, fit as crop, pad or stretch"):
+            recipe(tmp_path, data={**folder, **fields})
+    with pytest.raises(UsageError, match=r"data\.fit: .*'crop', 'pad' or 'stretch', not 'squash'"):
+        recipe(tmp_path, data={**folder, "size": 32, "fit": "squash"})
+    with pytest.raises(UsageError, match=r"data\.size\.0: .* greater than 0"):
+        recipe(tmp_path, data={**folder, "size": [0, 4], "fit": "pad"})
