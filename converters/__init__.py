@@ -6,33 +6,49 @@ onnx alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bnn_toolchain.errors import Unavailable
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
 
     from bnn_toolchain.converters.graph import Graph
     from bnn_toolchain.data.input import InputSpec
 
 
-def convert(module: nn.Module, spec: InputSpec) -> Graph:
-    """Capture ``module`` and lower it: the graph that :func:`bnn_toolchain.converters.onnx.save` takes.
+def convert(
+    module: nn.Module,
+    spec: InputSpec,
+    *,
+    images: NDArray[np.uint8] | None = None,
+    announce: Callable[[str], None] = lambda message: None,
+) -> Graph:
+    """Capture ``module``, lower it and check it: the graph that :func:`bnn_toolchain.converters.onnx.save` takes.
 
-    ``module`` maps normalised float32 images [N, C, H, W] to logits [N, F]; it is neither changed nor moved.
+    ``module`` maps normalised float32 images [N, C, H, W] to logits [N, F]; it is neither changed nor moved. It then
+    runs on probe images and the first of ``images`` (uint8 [N, H, W, C]) beside the graph; ``announce`` is told how
+    they compare, see :mod:`bnn_toolchain.converters.faithful`.
 
     Raises:
         Unsupported: operators that have no place in the graph, all of them in one message; or a module that does not
             yield one logit for each class of ``spec``.
-        CheckFailed: a batch norm that torch does not evaluate monotonically.
+        CheckFailed: a batch norm that torch does not evaluate monotonically, or a graph that answers otherwise than the
+            module.
     """
     from bnn_toolchain.converters.capture import capture
     from bnn_toolchain.converters.classifier import check_classifier
+    from bnn_toolchain.converters.faithful import check
 
-    check_classifier(graph := capture(module, spec))
-    return lower(graph)
+    captured = capture(module, spec)
+    check_classifier(captured.graph)
+    graph = lower(captured.graph)
+    announce(str(check(captured, graph, images)))
+    return graph
 
 
 def lower(graph: Graph) -> Graph:

@@ -1,57 +1,35 @@
-"""Convolutions, dense layers, norms, pooling and arithmetic of ATen in the graph's terms."""
+"""Layers of ATen in the graph's terms: convolutions, dense layers, norms, pooling, activations."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from bnn_toolchain.converters.build import Builder
+from bnn_toolchain.converters.binary_weights import binary_weights
+from bnn_toolchain.converters.build import Activation, Builder
 from bnn_toolchain.converters.ops import (
-    Add,
     BatchNorm,
     Bias,
     BinaryConv2d,
     BinaryDense,
     Conv,
-    Flatten,
     Gemm,
     MaxPool,
     Op,
     Scale,
     pack_bits,
 )
+from bnn_toolchain.converters.values import Constant, Elements, Padded, Traced, activation
 from bnn_toolchain.errors import Unsupported
 
 Get: TypeAlias = Callable[[str], Any]
 """An argument of the traced call by its name in ATen's schema."""
-
-
-@dataclass(frozen=True, eq=False)
-class Constant:
-    """A tensor that does not depend on the image; if it is sign(latent) times a scale, both are known."""
-
-    value: torch.Tensor
-    signs: torch.Tensor | None = None
-    scale: torch.Tensor | None = None
-
-
-@dataclass(frozen=True)
-class Padded:
-    """A value with a border that the next convolution takes over."""
-
-    number: int
-    pads: tuple[int, int, int, int]  # top, left, bottom, right
-    value: float
-
-
-Traced: TypeAlias = int | Constant | Padded | None
-"""What a traced operator became: a number of the builder, a constant, a padded value; None if it was refused."""
 
 
 @dataclass(frozen=True)
@@ -61,123 +39,139 @@ class Layers:
     builder: Builder
     path: str
     call: str
+    roundings: list[str]
+    """Why torch's own arithmetic rounds where the graph's does not, if it does: one sentence each."""
 
-    def add(self, op: Op, *inputs: int) -> int:
-        return self.builder.add(self.path, self.call, op, *inputs)
+    def add(self, op: Op, *inputs: Activation) -> Elements:
+        return Elements(self.builder.add(self.path, self.call, op, *inputs), self.path, self.call)
 
-    def pad(self, x: Traced, pads: list[int], value: float | None, mode: str) -> Padded:
-        if not isinstance(x, int) or mode != "constant" or len(pads) != 4 or min(pads) < 0:
+    def read(self, x: Traced) -> Activation:
+        """``x`` as a value of the graph.
+
+        Raises:
+            Unsupported: it is a view that the graph cannot express, or no value of the image.
+        """
+        match x:
+            case Elements():
+                return activation(self.builder, x)
+            case Padded():
+                raise Unsupported("padding in front of something else than a convolution: pad before convolutions only")
+            case _:
+                raise Unsupported("a parameter where a value of the image belongs")
+
+    def elementwise(self, op: Op, x: Traced) -> Elements:
+        """``op``, the same for every element, of ``x``: views of its source stay views of the result."""
+        if isinstance(x, Elements) and x.index is not None and x.index.shape[-1] == 1:
+            result = self.builder.add(self.path, self.call, op, x.source)
+            return Elements(result, self.path, self.call, x.index)
+        return self.add(op, self.read(x))
+
+    def pad(self, x: Traced, pads: list[int], value: float | None, mode: str) -> Traced:
+        if not any(pads):
+            return x
+        if mode != "constant" or len(pads) != 4 or min(pads) < 0:
             raise Unsupported(f"padding by {pads} in mode {mode!r}: pad height and width with a constant")
         left, right, top, bottom = pads
-        return Padded(x, (top, left, bottom, right), float(value or 0))
+        return Padded(self.read(x), (top, left, bottom, right), float(value or 0))
 
-    def conv(self, get: Get) -> int:
-        x, pads, value = _border(get("input"), _pair(get("padding")))
-        weight, bias = get("weight"), _constant(get("bias"))
-        strides, dilations, group = _pair(get("stride")), _pair(get("dilation")), get("groups")
+    def conv(self, get: Get) -> Elements:
+        weight, bias = get("weight"), constant(get("bias"))
         if not isinstance(weight, Constant):
             raise Unsupported("a convolution whose weights depend on the image: weights must be parameters")
-        if weight.signs is None:
+        strides, dilations, group = pair(get("stride")), pair(get("dilation")), get("groups")
+        own = _own_pads(get("padding"), tuple(weight.value.shape[2:]), dilations)
+        x, pads, value = self._border(get("input"), own)
+        binary = binary_weights(weight.value)
+        if binary is None or value not in (0.0, 1.0):
             if value:
-                raise Unsupported(f"a float convolution padded with {value}: pad float convolutions with 0")
-            bias_array = None if bias is None else _array(bias)
-            return self.add(Conv(_array(weight.value), bias_array, strides, dilations, pads, group), x)
-        if value not in (0.0, 1.0):
-            raise Unsupported(f"a binary convolution padded with {value}: pad with 1 or 0")
-        packed = pack_bits(_array(weight.signs).transpose(0, 2, 3, 1))
-        channels = weight.signs.shape[1]
-        conv = self.add(BinaryConv2d(packed, channels, strides, dilations, pads, int(value), group), x)
-        return self.scale_and_bias(conv, weight, bias)
+                kind = "float" if binary is None else "binary"
+                remedy = "0" if binary is None else "1 or 0"
+                raise Unsupported(f"a {kind} convolution padded with {value:g}: pad {kind} convolutions with {remedy}")
+            weights, biases = array(weight.value), None if bias is None else array(bias)
+            return self.add(Conv(weights, biases, strides, dilations, pads, group), x)
+        packed = pack_bits(array(binary.signs).transpose(0, 2, 3, 1))
+        channels = weight.value.shape[1]
+        conv = BinaryConv2d(packed, channels, strides, dilations, pads, int(value), group)
+        return self._scaled(self.add(conv, x), binary.scale, bias, binary.exact)
 
-    def linear(self, get: Get) -> int:
-        x, weight, bias = get("input"), get("weight"), _constant(get("bias"))
-        if not isinstance(weight, Constant) or not isinstance(x, int):
+    def linear(self, x: Traced, weight: Traced, bias: Tensor | None) -> Elements:
+        """x [N, I] times weight [O, I] transposed, plus bias [O]."""
+        if not isinstance(weight, Constant):
             raise Unsupported("a dense layer whose weights depend on the image: weights must be parameters")
-        if weight.signs is None:
-            return self.add(Gemm(_array(weight.value), None if bias is None else _array(bias)), x)
-        signs = _array(weight.signs)
-        return self.scale_and_bias(self.add(BinaryDense(pack_bits(signs), signs.shape[1]), x), weight, bias)
+        features = self.read(x)
+        if len(shape := self.builder.value(features).shape) != 1:
+            raise Unsupported(f"a dense layer on values of shape {list(shape)}: flatten each image to one row first")
+        binary = binary_weights(weight.value)
+        if binary is None:
+            return self.add(Gemm(array(weight.value), None if bias is None else array(bias)), features)
+        signs = array(binary.signs)
+        dense = BinaryDense(pack_bits(signs), signs.shape[1])
+        return self._scaled(self.add(dense, features), binary.scale, bias, binary.exact)
 
-    def scale_and_bias(self, x: int, weight: Constant, bias: torch.Tensor | None) -> int:
-        if weight.scale is not None and weight.signs is not None:
-            outputs, rank = weight.signs.shape[0], weight.signs.ndim
-            sides = tuple(weight.scale.shape)
-            if weight.scale.numel() != 1 and sides != (outputs, *[1] * (rank - 1)):
-                raise Unsupported(f"binary weights scaled by {list(sides)}: use one scale for each output channel")
-            x = self.add(Scale(_array(weight.scale.reshape(-1).expand(outputs))), x)
-        return x if bias is None else self.add(Bias(_array(bias)), x)
+    def _scaled(self, x: Elements, scale: Tensor | None, bias: Tensor | None, exact: bool) -> Elements:
+        if not exact:
+            self.roundings.append(f"{self.path}: the weights are signs times a scale, and torch sums their products")
+        if scale is not None:
+            x = self.add(Scale(array(scale)), x.source)
+        return x if bias is None else self.add(Bias(array(bias)), x.source)
 
-    def batch_norm(self, get: Get) -> int:
-        x, mean, var = get("input"), _constant(get("running_mean")), _constant(get("running_var"))
-        if mean is None or var is None or get("training"):
+    def batch_norm(self, get: Get) -> Elements:
+        mean, var = constant(get("running_mean")), constant(get("running_var"))
+        if mean is None or var is None:
             raise Unsupported("a batch norm without running statistics: leave track_running_stats on")
-        gamma, beta = _constant(get("weight")), _constant(get("bias"))
+        gamma, beta = constant(get("weight")), constant(get("bias"))
         gamma = torch.ones_like(mean) if gamma is None else gamma
         beta = torch.zeros_like(mean) if beta is None else beta
-        return self.add(BatchNorm(_array(gamma), _array(beta), _array(mean), _array(var), get("eps")), x)
+        norm = BatchNorm(array(gamma), array(beta), array(mean), array(var), get("eps"))
+        return self.add(norm, self.read(get("input")))
 
-    def max_pool(self, get: Get) -> int:
-        kernel, top_left = _pair(get("kernel_size")), _pair(get("padding"))
-        strides = _pair(get("stride")) if get("stride") else kernel
-        if _pair(get("dilation")) != (1, 1):
+    def max_pool(self, get: Get) -> Traced:
+        kernel, top_left = pair(get("kernel_size")), pair(get("padding"))
+        strides = pair(get("stride")) if get("stride") else kernel
+        if pair(get("dilation")) != (1, 1):
             raise Unsupported("a dilated max pooling: use dilation 1")
-        return self.add(MaxPool(kernel, strides, top_left * 2), get("self"))
+        if (kernel, strides, top_left) == ((1, 1), (1, 1), (0, 0)):
+            same: Traced = get("self")
+            return same
+        return self.add(MaxPool(kernel, strides, top_left * 2), self.read(get("self")))
 
-    def reshape(self, x: int, shape: tuple[int, ...]) -> int:
-        found = self.builder.values[x].shape
-        if shape == found:
-            return x
-        if shape == (prod(found),):
-            return self.add(Flatten(channels_last=False), x)
-        raise Unsupported(f"a reshape of {found} to {shape}: only flattening to one row of features exists")
-
-    def sum(self, x: Traced, other: Any) -> int:
-        match x, other:
-            case int(), int():
-                return self.add(Add(), x, other)
-            case int(), _:
-                return self.add(Bias(self.per_channel(x, other)), x)
+    def _border(self, x: Traced, own: tuple[int, int, int, int]) -> tuple[Activation, tuple[int, int, int, int], float]:
+        """The value that a convolution reads, its pads and what stands there."""
+        match x:
+            case Padded(source, outer, value) if value == 0 or not any(own):
+                top, left, bottom, right = (a + b for a, b in zip(outer, own, strict=True))
+                return source, (top, left, bottom, right), value
+            case Padded(_, _, value):
+                raise Unsupported(f"a convolution that pads with 0 what is already padded with {value:g}: pad once")
             case _:
-                return self.add(Bias(self.per_channel(other, x)), other)
-
-    def product(self, x: Traced, other: Any) -> int:
-        match x, other:
-            case int(), Constant() | float():
-                return self.add(Scale(self.per_channel(x, other)), x)
-            case Constant(), int():
-                return self.add(Scale(self.per_channel(other, x)), other)
-            case _:
-                raise Unsupported("a product of two values of the image: multiply by a number or a scale per channel")
-
-    def per_channel(self, x: int, constant: Any) -> NDArray[np.float32]:
-        shape = self.builder.values[x].shape
-        tensor = constant.value if isinstance(constant, Constant) else torch.tensor(float(constant))
-        sides = tuple(tensor.shape)
-        channelwise = (shape[0], *[1] * (len(shape) - 1))
-        if tensor.numel() != 1 and sides not in (channelwise, (1, *channelwise)):
-            raise Unsupported(f"a constant of shape {list(sides)} with {shape}: use one number for each channel")
-        return _array(tensor.to(torch.float32).reshape(-1).expand(shape[0]))
+                return self.read(x), own, 0.0
 
 
-def _border(x: Traced, pads: tuple[int, int]) -> tuple[int, tuple[int, int, int, int], float]:
-    """The value that a convolution reads, its pads and what stands there."""
-    own = (*pads, *pads)
-    match x:
-        case int():
-            return x, own, 0.0
-        case Padded(number, outer, value) if value == 0 or not any(pads) or not any(outer):
-            top, left, bottom, right = (a + b for a, b in zip(outer, own, strict=True))
-            return number, (top, left, bottom, right), value if any(outer) else 0.0
+def _own_pads(padding: Any, taps: tuple[int, ...], dilations: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A convolution's own padding: top, left, bottom, right. "same" puts the odd pixel below and to the right."""
+    match padding:
+        case "valid":
+            return (0, 0, 0, 0)
+        case "same":
+            spans = [(tap - 1) * dilation for tap, dilation in zip(taps, dilations, strict=True)]
+            top, left = (span // 2 for span in spans)
+            return (top, left, spans[0] - top, spans[1] - left)
         case _:
-            raise Unsupported("a convolution that pads with 0 what is already padded with 1: pad once")
+            return pair(padding) * 2
 
 
-def _pair(value: Any) -> tuple[int, int]:
+def pair(value: Any) -> tuple[int, int]:
+    """One number for both sides, or one for each."""
     first, second = [value] * 2 if isinstance(value, int) else value * 2 if len(value) == 1 else value
     return int(first), int(second)
 
 
-def _constant(argument: Any) -> torch.Tensor | None:
+def constant(argument: Any) -> Tensor | None:
+    """The tensor of an optional parameter.
+
+    Raises:
+        Unsupported: it depends on the image.
+    """
     match argument:
         case None:
             return None
@@ -187,8 +181,13 @@ def _constant(argument: Any) -> torch.Tensor | None:
             raise Unsupported("a parameter that depends on the image: it must be a parameter or a buffer")
 
 
-def _array(tensor: torch.Tensor) -> NDArray[np.float32]:
-    array: NDArray[np.float32] = np.array(tensor.detach().to(torch.float32).numpy(), order="C")
-    if not np.all(np.isfinite(array)):
+def array(tensor: Tensor) -> NDArray[np.float32]:
+    """A parameter as float32.
+
+    Raises:
+        Unsupported: it holds NaN or infinity.
+    """
+    result: NDArray[np.float32] = np.array(tensor.detach().to(torch.float32).numpy(), order="C")
+    if not np.all(np.isfinite(result)):
         raise Unsupported("its parameters hold NaN or infinity: the training diverged")
-    return array
+    return result

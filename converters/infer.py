@@ -33,6 +33,7 @@ from bnn_toolchain.converters.ops import (
     BinaryDense,
     BinaryDenseThreshold,
     Conv,
+    Divide,
     Flatten,
     Gemm,
     GlobalAveragePool,
@@ -109,6 +110,9 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
         case Scale(scale):
             _expect(name, op, x, {Kind.REAL}, None)
             _per_channel(name, op, shape[0], scale)
+        case Divide(divisor):
+            _expect(name, op, x, {Kind.REAL}, None)
+            _per_channel(name, op, shape[0], divisor)
         case Bias(bias):
             _expect(name, op, x, {Kind.REAL}, None)
             _per_channel(name, op, shape[0], bias)

@@ -33,6 +33,7 @@ from bnn_toolchain.converters.ops import (
     BinaryDense,
     BinaryDenseThreshold,
     Conv,
+    Divide,
     Flatten,
     Gemm,
     GlobalAveragePool,
@@ -246,7 +247,7 @@ def _form(node: Node, x: Value) -> _Form:
             return _Form("Clip", "", {"min": np.array(-1, np.float32), "max": np.array(1, np.float32)}, {})
         case Relu() | Add() | GlobalAveragePool():
             return _Form(name, "", {}, {})
-        case Flatten() | BatchNorm() | Scale() | Bias():
+        case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
             raise Unsupported(f"{node.name}: {name} has no form in a file: lower the graph first")
         case _:
             raise Unsupported(

@@ -145,6 +145,13 @@ class Scale:
 
 
 @dataclass(frozen=True, eq=False)
+class Divide:
+    """real -> real: fl(x / divisor[c]); only before lowering."""
+
+    divisor: NDArray[np.float32]  # (C,), none of them 0
+
+
+@dataclass(frozen=True, eq=False)
 class Bias:
     """real -> real: fl(x + bias[c]); only before lowering."""
 
@@ -229,6 +236,7 @@ Op: TypeAlias = (
     | Affine
     | BatchNorm
     | Scale
+    | Divide
     | Bias
     | Relu
     | Hardtanh

@@ -7,6 +7,7 @@ Values are float32, NHWC or [N, F].
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import prod
 from typing import Any
 
@@ -26,6 +27,7 @@ from bnn_toolchain.converters.ops import (
     BinaryDense,
     BinaryDenseThreshold,
     Conv,
+    Divide,
     Flatten,
     Gemm,
     GlobalAveragePool,
@@ -77,21 +79,34 @@ def run_hidden(
     step = max(1, CHUNK_ELEMENTS // largest)
     outputs: list[Reals] = []
     hidden: dict[str, list[NDArray[np.uint8]]] = {name: [] for name in wanted}
+
+    def keep(name: str, value: Reals) -> Reals:
+        if name in hidden:
+            hidden[name].append(pack_bits(value))
+        return value
+
     for start in range(0, max(1, len(images)), step):
-        values: dict[str, NDArray[Any]] = {INPUT: images[start : start + step]}
-        left = graph.uses.copy()
-        for node in graph.nodes:
-            values[node.name] = _run_node(graph, node, [values[name] for name in node.inputs])
-            if node.name in hidden:
-                hidden[node.name].append(pack_bits(values[node.name]))
-            for name in node.inputs:
-                left[name] -= 1
-                if not left[name]:
-                    del values[name]
-        outputs.append(values[graph.output])
+        outputs.append(follow(graph, images[start : start + step], keep))
     output = np.concatenate(outputs).astype(np.float32, copy=False)
     packed = {name: np.concatenate(chunks) for name, chunks in hidden.items()}
     return (output.transpose(0, 3, 1, 2) if output.ndim == 4 else output), packed
+
+
+def follow(graph: Graph, images: NDArray[np.uint8], visit: Callable[[str, Reals], Reals]) -> Reals:
+    """The output for a batch of ``images`` [N, H, W, C], each value passed through ``visit`` on the way.
+
+    ``visit`` gets the name and the value, float32 [N, H, W, C] or [N, F]; what it returns is what later nodes read.
+    """
+    values: dict[str, NDArray[Any]] = {INPUT: images}
+    left = graph.uses.copy()
+    for node in graph.nodes:
+        values[node.name] = visit(node.name, _run_node(graph, node, [values[name] for name in node.inputs]))
+        for name in node.inputs:
+            left[name] -= 1
+            if not left[name]:
+                del values[name]
+    output: Reals = values[graph.output]
+    return output
 
 
 def run_op(op: Op, x: Reals) -> Reals:
@@ -132,6 +147,8 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
             return x * scale + offset
         case Scale(scale):
             return x * scale
+        case Divide(divisor):
+            return x / divisor
         case Bias(bias):
             return x + bias
         case Relu():

@@ -90,7 +90,8 @@ def _convolve(window: Window, x: Reals, weight: Reals, bias: Reals | None, integ
             kernel = weight[channels, tap.row, tap.column]
             reached = total[:, *tap.outputs, channels]
             if integer:
-                reached += seen @ kernel.T
+                rows = seen.reshape(-1, wide_in)  # one matrix product: numpy would take one for each row of the image
+                reached += (rows @ kernel.T).reshape(reached.shape)
             else:
                 for channel in range(wide_in):
                     reached += seen[..., channel, None] * kernel[:, channel]

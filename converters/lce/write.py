@@ -34,6 +34,7 @@ from bnn_toolchain.converters.ops import (
     BinaryDense,
     BinaryDenseThreshold,
     Conv,
+    Divide,
     Flatten,
     Gemm,
     GlobalAveragePool,
@@ -140,7 +141,7 @@ def _node(file: Emitter, node: Node, inputs: tuple[int, ...], x: Value, value: V
         case GlobalAveragePool():
             window = {"filter_height": x.shape[1], "filter_width": x.shape[2], "stride_h": 1, "stride_w": 1}
             return file.real("AVERAGE_POOL_2D", (at,), name, value, padding=VALID, **window)
-        case Flatten() | BatchNorm() | Scale() | Bias():
+        case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
             raise Unsupported(f"{name}: {type(node.op).__name__} has no form in a file: lower the graph first")
         case _:
             raise Unsupported(f"{name}: {type(node.op).__name__} is read from .tflite files, but not written")

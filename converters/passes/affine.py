@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import Affine, BatchNorm, Bias, Kind, Op, Scale, ToReal
+from bnn_toolchain.converters.ops import Affine, BatchNorm, Bias, Divide, Kind, Op, Scale, ToReal
 from bnn_toolchain.converters.passes.edit import live, producers
 
 
@@ -18,11 +18,11 @@ def affine(graph: Graph) -> Graph:
     inner = {
         node.inputs[0]
         for node in graph.nodes
-        if isinstance(node.op, BatchNorm | Bias | Scale) and graph.uses[node.inputs[0]] == 1
+        if isinstance(node.op, BatchNorm | Bias | Divide | Scale) and graph.uses[node.inputs[0]] == 1
     }
     nodes = []
     for node in graph.nodes:
-        if not isinstance(node.op, BatchNorm | Bias | Scale):
+        if not isinstance(node.op, BatchNorm | Bias | Divide | Scale):
             nodes.append(node)
         elif node.name not in inner:
             nodes.append(_fold(graph, by_name, node, inner))
@@ -32,7 +32,7 @@ def affine(graph: Graph) -> Graph:
 def _fold(graph: Graph, by_name: dict[str, Node], end: Node, inner: set[str]) -> Node:
     scale, offset = _linear(end.op)
     source = by_name[end.inputs[0]]
-    while source.name in inner and isinstance(source.op, BatchNorm | Bias | Scale):
+    while source.name in inner and isinstance(source.op, BatchNorm | Bias | Divide | Scale):
         first_scale, first_offset = _linear(source.op)
         scale, offset = first_scale * scale, first_offset * scale + offset
         source = by_name[source.inputs[0]]
@@ -48,6 +48,8 @@ def _linear(op: Op) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
             return scale, op.beta - op.mean * scale
         case Scale(scale):
             return scale.astype(np.float64), np.zeros(len(scale))
+        case Divide(divisor):
+            return 1 / divisor.astype(np.float64), np.zeros(len(divisor))
         case Bias(bias):
             return np.ones(len(bias)), bias.astype(np.float64)
         case _:

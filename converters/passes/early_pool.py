@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.ops import Bias, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
+from bnn_toolchain.converters.ops import Bias, Divide, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
 from bnn_toolchain.converters.passes.edit import producers, swapped
 
 
 def early_pool(graph: Graph) -> Graph:
-    """MaxPool(f(x)) becomes f(MaxPool(x)) for a conversion, a positive scale, a bias, a ReLU, a hardtanh.
+    """MaxPool(f(x)) becomes f(MaxPool(x)) for a conversion, a positive scale or divisor, a bias, a ReLU, a hardtanh.
 
     Exact: rounding never reverses an order, so the maximum of the images is the image of the maximum. A batch norm
     stays: its scale may be negative.
@@ -35,7 +35,7 @@ def _never_decreases(op: Op) -> bool:
     match op:
         case ToReal() | Bias() | Relu() | Hardtanh():
             return True
-        case Scale(scale):
-            return bool(np.all(scale > 0))
+        case Scale(factor) | Divide(factor):
+            return bool(np.all(factor > 0))
         case _:
             return False

@@ -19,6 +19,7 @@ from bnn_toolchain.converters.ops import (
     Affine,
     BatchNorm,
     Bias,
+    Divide,
     Hardtanh,
     Kind,
     Op,
@@ -55,7 +56,7 @@ def thresholds(graph: Graph) -> Graph:
 def _lower_sign(graph: Graph, by_name: dict[str, Node], sign: Node) -> list[Node]:
     chain: list[Op] = []
     source = by_name[sign.inputs[0]]
-    while isinstance(source.op, Scale | Bias | BatchNorm | Relu | Hardtanh):
+    while isinstance(source.op, Scale | Divide | Bias | BatchNorm | Relu | Hardtanh):
         chain.insert(0, source.op)
         source = by_name[source.inputs[0]]
     if not isinstance(source.op, ToReal):
@@ -114,6 +115,8 @@ def _evaluate(op: Op, x: torch.Tensor) -> torch.Tensor:
             return functional.batch_norm(x, mean, var, gamma, beta, training=False, eps=op.eps)
         case Scale(scale):
             return x * _per_channel(scale, x)
+        case Divide(divisor):
+            return x / _per_channel(divisor, x)
         case Bias(bias):
             return x + _per_channel(bias, x)
         case Relu():

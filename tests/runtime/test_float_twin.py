@@ -56,6 +56,6 @@ def test_int8_is_quantised_and_close_to_the_float_twin(caplog):
 
 
 def test_a_graph_that_is_not_lowered():
-    captured = capture(small_network(), SPEC)
+    captured = capture(small_network(), SPEC).graph
     with pytest.raises(Unsupported, match="BatchNorm has no float twin"):
         float_twin(captured)

@@ -1,0 +1,171 @@
+"""A torch module as a program of ATen operators without side effects; what cannot be traced is refused by its line."""
+
+from __future__ import annotations
+
+import copy
+import io
+import logging
+import traceback
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
+from torch.fx.traceback import annotate, preserve_node_meta
+from torch.overrides import TorchFunctionMode
+
+from bnn_toolchain import errors
+from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.errors import Unsupported
+
+BATCH = 2  # of the example; the program itself holds for any number of images
+
+_LINE = "line"
+_DROPOUTS = ("aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default")
+_INNER = tuple(Path(module).parent for module in (torch.__file__, errors.__file__, __file__, logging.__file__))
+"""Folders whose code is never the user's."""
+
+
+def trace(module: nn.Module, spec: InputSpec) -> torch.export.ExportedProgram:
+    """The program of ``module``, which is on the CPU, in float32 and evaluation mode, for any number of images.
+
+    Every operator that changes a value in place, or through a view of it, has become one that yields a new value.
+
+    Raises:
+        Unsupported: the module fails, or does what no program without its Python code can do.
+    """
+    example = torch.zeros(BATCH, spec.channels, spec.height, spec.width)
+    images = ({0: torch.export.Dim("batch")},)
+    try:
+        with torch.no_grad(), _quiet(), preserve_node_meta(), _Lines():
+            program = torch.export.export(copy.deepcopy(module), (example,), dynamic_shapes=images)
+        with torch.no_grad(), _quiet():
+            _keep_aliases(program)
+            lowered: torch.export.ExportedProgram = program.run_decompositions({})
+            return lowered
+    except Unsupported:
+        raise
+    except Exception as error:  # user code runs here, and torch has no common base for what it raises
+        raise _refusal(module, example, error) from error
+
+
+def user_line(frames: Iterable[traceback.FrameSummary]) -> str:
+    """``file:line`` of the innermost frame that is neither torch's nor ours; empty if there is none."""
+    own = [frame for frame in frames if not frame.filename.startswith("<") and not _is_inner(frame.filename)]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else ""
+
+
+def line_of(node: torch.fx.Node) -> str:
+    """``file:line`` of the user's code that called the operator ``node``; empty if none did, as in a Sequential."""
+    return str((node.meta.get("custom") or {}).get(_LINE, ""))
+
+
+def forward_line(module: nn.Module) -> str:
+    """``file:line`` where the user's module defines its ``forward``; empty if torch or bnnt does."""
+    code = getattr(type(module).forward, "__code__", None)
+    return "" if code is None or _is_inner(code.co_filename) else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def described(name: str, line: str) -> str:
+    """A module's path and the user's line, as messages begin."""
+    return f"{name or 'the model itself'} ({line})" if line else name or "the model itself"
+
+
+def _is_inner(file: str) -> bool:
+    path = Path(file)
+    return not path.is_absolute() or any(path.is_relative_to(folder) for folder in _INNER)
+
+
+class _Lines(TorchFunctionMode):
+    """Notes the user's line with every operator: torch's own note has the line of ``forward``, not of what it calls.
+
+    torch.export does not see ``x.data`` either, nor an assignment to it: the first is what detach yields.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        line = user_line(traceback.extract_stack())
+        if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
+            return args[0].detach()
+        if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
+            raise Unsupported(
+                f"this model cannot be captured:\n  - {described('', line)}: an assignment to .data while the model "
+                "runs: compute a new tensor and use that"
+            )
+        with annotate({_LINE: line}):
+            return func(*args, **(kwargs or {}))
+
+
+def _keep_aliases(program: torch.export.ExportedProgram) -> None:
+    """A dropout in evaluation mode yields its argument itself, which the decompositions of torch forget."""
+    for node in program.graph.nodes:
+        if str(node.target) in _DROPOUTS and node.args[2] is False:
+            node.target, node.args = torch.ops.aten.alias.default, node.args[:1]
+    program.graph_module.recompile()
+
+
+def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsupported:
+    line = user_line(traceback.extract_tb(error.__traceback__))
+    try:
+        with torch.no_grad():
+            copy.deepcopy(module)(example)
+    except Exception as own:
+        line = user_line(traceback.extract_tb(own.__traceback__)) or forward_line(module)
+        return Unsupported(
+            f"{described(type(module).__name__, line)} fails on images of {list(example.shape[1:])}: {_first_line(own)}"
+        )
+    if isinstance(error, GuardOnDataDependentSymNode):
+        reason = "the code asks for the values of the image (a branch, an index or a number made from them)"
+        remedy = "a model file has one path for all images: compute both sides, or choose before the model"
+    elif guard := _batch_guard(module, example):
+        line = guard
+        reason = "the code takes another path, or fails, for other numbers of images in a batch"
+        remedy = "let it treat any number of images alike; x.shape[0] may be used for reshaping alone"
+    else:
+        reason = f"it cannot be traced: {_first_line(error)}"
+        remedy = "use torch operators alone on values that depend on the image"
+    return Unsupported(f"this model cannot be captured:\n  - {described('', line)}: {reason}: {remedy}")
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or repr(error)).splitlines()[0]
+
+
+def _batch_guard(module: nn.Module, example: torch.Tensor) -> str:
+    """The user's line that decided something by the number of images, if torch asked for one while tracing."""
+    found: list[str] = []
+
+    def listen(record: logging.LogRecord) -> bool:
+        if "guard added" in record.msg:
+            found.append(user_line(traceback.extract_stack()) or forward_line(module))
+        return False
+
+    log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
+    level = log.level
+    log.addFilter(listen)
+    log.setLevel(logging.INFO)
+    try:
+        with torch.no_grad(), warnings.catch_warnings(action="ignore"):
+            batch = ({0: torch.export.Dim("batch")},)
+            torch.export.export(copy.deepcopy(module), (example,), dynamic_shapes=batch)
+    except Exception:  # the one that is being explained
+        return found[0] if found else ""
+    finally:
+        log.setLevel(level)
+        log.removeFilter(listen)
+    return ""
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """torch reports on its tracing at length; what a user needs of that is in our message."""
+    disabled = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(action="ignore"), redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()):
+            yield
+    finally:
+        logging.disable(disabled)
