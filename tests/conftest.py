@@ -59,5 +59,5 @@ def pytest_terminal_summary(terminalreporter):
         for file, cost in costs.items():
             spent = f"{cost['seconds']:6.3f} s {cost['bytes'] / 1e6:6.1f} MB"
             terminalreporter.write_line(
-                f"{reader:10} {file:32} {cost['size']:>9,} bytes {spent}  {cost['outcome'][:60]}"
+                f"{reader:10} {file:32} {cost['size']:>9,} bytes {spent}  {' '.join(cost['outcome'].split())[:60]}"
             )

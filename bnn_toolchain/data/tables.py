@@ -17,22 +17,42 @@ from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.stored import read_json
 
+ROWS = 16  # of a parquet file, decoded at a time
+SHARING, ROOM = 32, 4 << 20  # bytes of images for each byte of the file, and of any file
+
 
 def read_parquet(path: Path, columns: Columns) -> pa.Table:
     """The image and label columns of a parquet file.
 
     Raises:
         UsageError: it is not there, or has not these columns.
-        FileFormatError: it is truncated or no parquet file.
+        FileFormatError: it is truncated, no parquet file, or becomes out of all proportion when it is decoded.
     """
     if not path.is_file():
         raise UsageError(f"{path} is not there: data.train and data.test name parquet files")
     try:
-        found = pq.read_schema(path).names
-        _check_columns(found, columns, str(path))
-        return pq.read_table(path, columns=[columns.image_column, columns.label_column])
+        with pq.ParquetFile(path) as file:
+            _check_columns(file.schema_arrow.names, columns, str(path))
+            return _decoded(file, [columns.image_column, columns.label_column], path)
     except (pa.ArrowException, OSError) as error:
         raise FileFormatError(f"{path} is not a whole parquet file: {error}") from error
+
+
+def _decoded(file: pq.ParquetFile, names: list[str], path: Path) -> pa.Table:
+    """The columns ``names``: a file of a kilobyte can hold one image a million times."""
+    size = path.stat().st_size
+    if file.metadata.num_rows > size:
+        raise FileFormatError(f"{path} has {file.metadata.num_rows} rows in {size} bytes: it is corrupt")
+    batches, left = [], ROOM + SHARING * size
+    for batch in file.iter_batches(ROWS, columns=names):
+        left -= batch.nbytes
+        if left < 0:
+            raise FileFormatError(
+                f"{path} has more than {ROOM + SHARING * size} bytes of images in {size}: it is corrupt"
+            )
+        batches.append(batch)
+    table = pa.Table.from_batches(batches, file.schema_arrow if not batches else batches[0].schema)
+    return table.replace_schema_metadata(file.schema_arrow.metadata)
 
 
 def read_hub(name: str, configuration: str | None, split: str, columns: Columns) -> pa.Table:

@@ -41,7 +41,7 @@ def cost(reader, path: Path) -> dict:
         reader(data, path)
         outcome = "read"
     except BnntError as error:
-        outcome = f"{type(error).__name__}: {error}"
+        outcome = f"{type(error).__name__}: {error}".replace(f"{path.parent}/", "")
     seconds = time.process_time() - start
     return {"seconds": seconds, "bytes": memory("VmHWM") - before, "outcome": outcome}
 

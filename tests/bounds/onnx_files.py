@@ -5,7 +5,18 @@ import onnx
 
 from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.converters.ops import Add, BinaryDense, Flatten, PixelInput, Sign, ToReal
+from bnn_toolchain.converters.ops import (
+    Add,
+    BinaryConv2d,
+    BinaryConv2dMaxPoolThreshold,
+    BinaryDense,
+    Flatten,
+    MaxPool,
+    PixelInput,
+    Sign,
+    Threshold,
+    ToReal,
+)
 from bnn_toolchain.data.input import InputSpec
 from tests.converters.graphs import chain, fused, packed
 
@@ -163,6 +174,16 @@ def branches():
     return changed(image_of(2048, 4096), Graph(SPEC, tuple(nodes)))
 
 
+def scratch():
+    """An image of 8191 x 8192 whose convolution is pooled over all rows: no value is large, but what is alive is."""
+    rng = np.random.default_rng(0)
+    conv, pool = BinaryConv2d(packed(rng, 1, 1, 1, 1), 1), MaxPool((8191, 8), (1, 8))
+    threshold = Threshold(np.zeros(1, np.int32), np.zeros(1, np.bool_))
+    steps = [("input", PixelInput(0)), ("conv", BinaryConv2dMaxPoolThreshold(conv, pool, threshold))]
+    spec = InputSpec(8191, 8192, 1, (1.0,), (0.0,), ("a",))
+    return to_bytes(chain(spec, *steps, ("flat", Flatten()), ("real", ToReal())))
+
+
 def files():
     """The hostile files by what is wrong with them."""
     return {
@@ -199,4 +220,5 @@ def files():
         "an image of 2^31 sides": changed(image_of(2**31 - 1, 2**31 - 1)),
         "an image of 2^15 sides": changed(image_of(2**15, 2**15)),
         "900 large values": branches(),
+        "scratch of 4.7 GB": scratch(),
     }

@@ -1,8 +1,12 @@
 """Hostile files of the other kinds that may come from anywhere: bundles, run folders, checkpoints, recipes, arrays."""
 
+import io
 import json
 from dataclasses import dataclass, fields
 from importlib import resources
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from bnn_toolchain.training.metrics import Epoch
 
@@ -143,5 +147,25 @@ RECIPE = Kind(
         "as many scalars as may be": b"a: [" + b"x," * 8000 + b"x]",
         "keys": b"".join(b"k%d: 1\n" % i for i in range(100_000)),
         "a long text": b"model: " + b"x" * MEGABYTE,
+    },
+)
+
+
+def parquet(rows, size):
+    """A table of one image of ``size`` bytes, so many times, which parquet stores once."""
+    image = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([b"\x89PNG" + b"x" * size]))
+    labels = pa.DictionaryArray.from_arrays(pa.array([0] * rows, pa.int32()), pa.array([1]))
+    file = io.BytesIO()
+    pq.write_table(pa.table({"image": image, "label": labels}), file, store_schema=False)
+    return file.getvalue()
+
+
+PARQUET = Kind(
+    "train.parquet",
+    parquet(3, 100),
+    {
+        "an image 1,000,000 times": parquet(1_000_000, 20_000),
+        "an image 10,000 times": parquet(10_000, 400_000),
+        "truncated": parquet(3, 100)[:-20],
     },
 )

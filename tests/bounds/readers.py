@@ -55,6 +55,13 @@ def read_epochs(data, path):
     read_epochs(path)
 
 
+def read_parquet(data, path):
+    from bnn_toolchain.data import tables
+    from bnn_toolchain.data.config import Columns
+
+    tables.read_parquet(path, Columns())
+
+
 def read_greedily(data, path):
     """No reader of ours: what it takes must be seen."""
     taken = bytearray(50_000_000)

@@ -21,6 +21,7 @@ CASES = {
     "epochs": other_files.EPOCHS,
     "checkpoint": other_files.CHECKPOINT,
     "recipe": other_files.RECIPE,
+    "parquet": other_files.PARQUET,
 }
 
 
