@@ -44,7 +44,8 @@ class Splits:
     """A whole data set; ``source`` says in words where it was read from, ``remarks`` what was not read as it stands.
 
     Raises:
-        UsageError: an empty split, images of another size than the specification's, or a label that has no class.
+        UsageError: an empty split, images or labels of another type or shape than :class:`Labelled` says or of another
+            size than the specification's, or a label that has no class.
     """
 
     train: Labelled
@@ -56,7 +57,17 @@ class Splits:
 
     def __post_init__(self) -> None:
         for name, part in (("training", self.train), ("validation", self.validation), ("test", self.test)):
+            if not isinstance(part.images, np.ndarray) or not isinstance(part.labels, np.ndarray):
+                raise UsageError(
+                    f"{self.source}: the {name} split holds {type(part.images).__name__} and "
+                    f"{type(part.labels).__name__}: give arrays of NumPy, images and labels"
+                )
             check_images(part.images, self.spec)
+            if part.labels.dtype != np.int64 or part.labels.shape != (len(part.images),):
+                raise UsageError(
+                    f"{self.source}: the labels of the {name} split are {part.labels.dtype} {list(part.labels.shape)} "
+                    f"for {len(part.images)} images: give each the number of its class, int64 [{len(part.images)}]"
+                )
             if not len(part):
                 raise UsageError(f"{self.source}: the {name} split is empty")
             outside = part.labels[(part.labels < 0) | (part.labels >= len(self.spec.classes))]

@@ -13,13 +13,14 @@ from torch.optim import Optimizer
 
 from bnn_toolchain.data.augment import augmented
 from bnn_toolchain.data.input import InputSpec
-from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.errors import CheckFailed
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
 from bnn_toolchain.training.evaluate import normalised
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.losses import distilled, loss_of
 from bnn_toolchain.training.precision import autocast
+from bnn_toolchain.training.ready import logits_of
 from bnn_toolchain.training.schedule import factor
 from bnn_toolchain.training.watch import Watch
 
@@ -97,9 +98,7 @@ def _forward(run: Run, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [N, classes], detached, and the loss."""
     x = normalised(pixels, run.spec)
     with autocast(run.training.precision, pixels.device):
-        logits = run.forward(x).float()
-    if logits.shape != (len(labels), len(run.spec.classes)):
-        raise UsageError(f"the model yields {list(logits.shape)} for [{len(labels)}, {len(run.spec.classes)}] logits")
+        logits = logits_of(run.forward(x), len(labels), len(run.spec.classes), "training").float()
     loss = loss_of(run.training.loss, logits, labels)
     distillation = run.training.distillation
     if distillation is not None and run.teacher is not None:

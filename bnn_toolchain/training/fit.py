@@ -34,6 +34,7 @@ from bnn_toolchain.training.metrics import (
     write_summary,
 )
 from bnn_toolchain.training.precision import resolve
+from bnn_toolchain.training.ready import check_model
 from bnn_toolchain.training.stages import start_stage
 from bnn_toolchain.training.watch import watching
 
@@ -50,8 +51,9 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     accuracy on the validation images; unless a stage has a patience there is no early stopping.
 
     Raises:
-        UsageError: ``out`` is not empty, or is another run or one on other images; the batches, the model, the
-            network to start from or the teacher do not fit the images.
+        UsageError: ``out`` is not empty, or is another run or one on other images; the model, which is tried on two
+            images before anything is written, does not make one logit for each class of them; the batches, the network
+            to start from or the teacher do not fit the images.
         FileFormatError: a checkpoint to go on from is corrupt.
         CheckFailed: the loss is no longer finite; what was best before stays in ``out``.
         Unavailable: the recipe has its step compiled and there is no C++ compiler.
@@ -59,10 +61,17 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     folder = RunFolder(out)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     training = training.model_copy(update={"precision": resolve(training.precision, device)})
+    if not isinstance(splits, Splits):
+        raise UsageError(
+            f"fit takes its images as Splits, not {type(splits).__name__}: bnn_toolchain.data.load.load_splits reads a "
+            "data set, bnn_toolchain.data.splits.split makes them of arrays"
+        )
     if len(splits.train) < training.batch_size:
         raise UsageError(f"batch_size {training.batch_size}: there are only {len(splits.train)} training images")
     given, model = model, unwrapped(model)
     model.to(device)
+    with _own_random_numbers():
+        check_model(model, splits.train.images, splits.spec, device)
     if resume:
         folder.check_same(training, splits)
     else:
