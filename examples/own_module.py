@@ -64,7 +64,7 @@ def main(images: Path, out: Path) -> None:
     bundle = export_bundle(
         convert(model, splits.spec),
         out / "bundle",
-        test=TestImages(splits.source, splits.test.images, splits.test.labels),
+        test=TestImages(images.name, splits.test.images, splits.test.labels),
         source=source_of(out / "run", out / "bundle"),
         targets=[target_from("host", None)],
         announce=print,
