@@ -7,6 +7,7 @@ from bnn_toolchain.converters.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.converters.ops import (
     Add,
+    Affine,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
     BinaryDense,
@@ -42,10 +43,10 @@ def varint(value):
     return out + bytes([value])
 
 
-def many(number, content, around=()):
-    """A megabyte of one small field in a valid file, inside the fields ``around``, of which the last is the graph."""
+def many(number, content, around=(), parts=MEGABYTE):
+    """A megabyte of one field, at most ``parts``, in a valid file; ``around`` it other fields, the last the graph."""
     one = field(number, content)
-    data = one * (MEGABYTE // len(one))
+    data = one * min(MEGABYTE // len(one), parts)
     for outer in around[:-1]:
         data = field(outer, data)
     if not around:
@@ -184,6 +185,21 @@ def scratch():
     return to_bytes(chain(spec, *steps, ("flat", Flatten()), ("real", ToReal())))
 
 
+def long_equal_names():
+    """Names that differ in their last letters alone, of the most nodes and tensors; the tensors in the wrong order."""
+    channels, name = 1, "n" * 120
+    affine = Affine(np.ones(channels, np.float32), np.zeros(channels, np.float32))
+    spec = InputSpec(1, 1, 1, (1.0,), (0.0,), ("a",))
+    steps = [("input", PixelInput(0)), *((f"{name}{i:04}", affine) for i in range(1020)), ("flat", Flatten())]
+
+    def reverse(model):
+        tensors = list(model.graph.initializer)[::-1]
+        del model.graph.initializer[:]
+        model.graph.initializer.extend(tensors)
+
+    return changed(reverse, chain(spec, *steps))
+
+
 def files():
     """The hostile files by what is wrong with them."""
     return {
@@ -194,6 +210,10 @@ def files():
         "empty metadata": many(14, b""),
         "named nodes": many(1, field(2, b"x"), (7,)),
         "inputs of one node": many(1, b"", (1, 7)),
+        "as many nodes as may be": many(1, b"", (7,), 28_000),
+        "as many attributes as may be": many(5, b"", (1, 7), 28_000),
+        "as many tensors as may be": many(5, b"", (7,), 28_000),
+        "as many inputs as may be": many(1, b"abcdefgh", (1, 7), 100_000),
         "graphs in graphs": nested(),
         "functions x nodes": functions_times_nodes(),
         "a tensor shared by 900 nodes": shared_tensor(),
@@ -220,5 +240,6 @@ def files():
         "an image of 2^31 sides": changed(image_of(2**31 - 1, 2**31 - 1)),
         "an image of 2^15 sides": changed(image_of(2**15, 2**15)),
         "900 large values": branches(),
+        "long names, almost equal": long_equal_names(),
         "scratch of 4.7 GB": scratch(),
     }

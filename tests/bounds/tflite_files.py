@@ -81,6 +81,16 @@ def one_tensor_everywhere(model, graph):
     graph["tensors"] += [{"shape": [1], "type": 0, "name": "x"}] * 240_000
 
 
+def as_many_tensors_as_may_be(model, graph):
+    model["buffers"].append({"data": np.zeros(900_000, np.uint8)})
+    graph["tensors"] += [{"shape": [1], "type": 0, "name": f"t{i}"} for i in range(8000)]
+
+
+def as_many_operators_as_may_be(model, graph):
+    model["buffers"].append({"data": np.zeros(900_000, np.uint8)})
+    graph["operators"] += [dict(graph["operators"][0]) for _ in range(1000)]
+
+
 def one_buffer_everywhere(model, graph):
     model["buffers"] += [{}] * 240_000
 
@@ -234,6 +244,8 @@ def files():
     return {
         "12,000 metadata of one buffer": changed(metadata_of_one_buffer),
         "one tensor 240,000 times": changed(one_tensor_everywhere),
+        "8,000 tensors": changed(as_many_tensors_as_may_be),
+        "1,000 operators": changed(as_many_operators_as_may_be),
         "one buffer 240,000 times": changed(one_buffer_everywhere),
         "one operator 240,000 times": changed(one_operator_everywhere),
         "one code 240,000 times": changed(one_code_everywhere),

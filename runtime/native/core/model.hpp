@@ -148,6 +148,7 @@ struct bnnt_session {
   bnnt::Value *values = nullptr; // the input first, then one a node
   bnnt::Tensor *tensors = nullptr;
   int32_t node_count = 0, tensor_count = 0;
+  int32_t next_tensor = 0; // while the file is read: where the next one should be
   const bnnt::Kernels *kernels = nullptr;
   uint8_t *buffers = nullptr; // all values
   uint8_t *scratch = nullptr; // of the node that runs

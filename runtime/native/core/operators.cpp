@@ -55,8 +55,10 @@ struct Parts {
                       name.data[from.name.size] == '/' && Bytes{name.data + from.name.size + 1, tail.size} == tail;
     if (!mine)
       return error.fail(BNNT_FORMAT, from.name, ": its ", key, " is called '", name, "'");
+    // a file that bnnt wrote has them in the order of use
     for (int32_t i = 0; i < session.tensor_count; ++i) {
-      Tensor &tensor = session.tensors[i];
+      const int32_t at = (session.next_tensor + i) % session.tensor_count;
+      Tensor &tensor = session.tensors[at];
       if (!(tensor.name == name))
         continue;
       if (tensor.used)
@@ -65,6 +67,7 @@ struct Parts {
         return error.fail(BNNT_FORMAT, "the tensor '", name, "' has rank ", tensor.rank, " and type ", tensor.type);
       tensor.used = true;
       found = &tensor;
+      session.next_tensor = at + 1;
       return true;
     }
     return error.fail(BNNT_FORMAT, "the tensor '", name, "' is missing");

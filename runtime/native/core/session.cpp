@@ -35,10 +35,6 @@ bool same_output(const File &file, const Value &value) {
 bool read_model(const File &file, bnnt_session &session, Error &error) {
   if (!read_tensors(file, session.tensors, error))
     return false;
-  for (int32_t i = 0; i < session.tensor_count; ++i)
-    for (int32_t j = 0; j < i; ++j)
-      if (session.tensors[i].name == session.tensors[j].name)
-        return error.fail(BNNT_FORMAT, "two tensors are called '", session.tensors[i].name, "'");
   Value &input = session.values[0] = Value{};
   input.name = text("pixels");
   input.rank = 3;
