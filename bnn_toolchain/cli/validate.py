@@ -64,6 +64,7 @@ def _print(title: str, report: Report) -> None:
     for row in report.rows:
         differing = sum(layer.images_differing > 0 for layer in row.hidden)
         near = f", {row.near_ties} near ties" if row.near_ties else ""
+        tied = " at near ties" if differing and not any(layer.images_wrong for layer in row.hidden) else ""
         missing = f", {len(row.hidden_missing)} not shown" if row.hidden_missing else ""
         bits = f"{row.bits_compared:,} bits of {row.hidden_images} images: {differing} of {len(row.hidden)} layers"
         rows.append(
@@ -73,7 +74,7 @@ def _print(title: str, report: Report) -> None:
                 f"{row.predictions_equal} of {row.images}{near}",
                 f"{row.logits_equal} of {row.images}",
                 f"{row.logits_difference:.1e}",
-                f"{bits} differ{missing}",
+                f"{bits} differ{tied}{missing}",
                 f"{row.accuracy:.2%}" if row.accuracy is not None else "",
             )
         )

@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from bnn_toolchain.converters import convert
+from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError, UsageError
-from bnn_toolchain.layers import BinaryLinear, Sign
+from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.layers.sign import sign
 from bnn_toolchain.own_module import load_module
 from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
+from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.engines.torch import of_module
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 from bnn_toolchain.runtime.validate import Contender, validate
@@ -27,7 +28,7 @@ from bnn_toolchain.workflow import module_for, validate_model
 SPEC = InputSpec(6, 6, 1, (1 / 128,), (128.0,), ("a", "b", "c"))
 FILE = """
 import helper
-from bnn_toolchain.layers import BinaryLinear, Sign
+from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from torch import nn
 
 class Net(nn.Module):
@@ -181,6 +182,39 @@ def test_modules_that_do_not_fit(work):
     Path(work / "small.py").write_text("from torch import nn\nnet = nn.Linear(2, 2)\n")
     with pytest.raises(FileFormatError, match="is of another network"):
         module_for(work / "bundle", f"{work / 'small.py'}:net")
+
+
+class Residual(nn.Module):
+    """Sums of reals in front of every sign: torch and onnxruntime take them in orders of their own."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(1)
+        self.conv, self.norm, self.sign = nn.Conv2d(1, 32, 3, padding=1), nn.BatchNorm2d(32), Sign()
+        self.binary, self.second = BinaryConv2d(32, 32, 3, padding=1), nn.BatchNorm2d(32)
+        self.again, self.head = Sign(), nn.Linear(32, 3)
+        for norm in (self.norm, self.second):
+            for tensor in (norm.weight, norm.bias, norm.running_mean):
+                nn.init.normal_(tensor)
+
+    def forward(self, x):
+        x = self.norm(self.conv(x))
+        return self.head(self.again(self.second(self.binary(self.sign(x))) + x).mean((2, 3)))
+
+
+def test_honest_engines_keep_to_the_bounds_of_sums_of_reals():
+    spec = InputSpec(16, 16, 1, (1 / 128,), (128.0,), ("a", "b", "c"))
+    module = Residual().eval()
+    graph = convert(module, spec)
+    pixels = np.random.default_rng(1).integers(0, 256, (300, *spec.shape), dtype=np.uint8)
+    sessions = (open_session("onnxruntime", onnx.to_bytes(graph)), of_module(module, graph))
+    report = validate(graph, [Contender("engine", "local", session) for session in sessions], pixels, hidden_images=150)
+    report.check()
+    for row in report.rows:
+        assert row.contract.logits == row.contract.reals == OWN_ORDER
+        assert row.hidden_images >= 150 and row.bits_compared >= 150 * 2 * 32 * 256
+        assert row.predictions_equal + row.near_ties == 300
+        assert row.images_exact > 280
 
 
 class Signs(nn.Module):
