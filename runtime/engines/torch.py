@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,14 +13,15 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import nn
+from torch.utils import _pytree
 
 from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.capture import capture
 from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import Sign as SignModule
-from bnn_toolchain.layers import unwrapped
 from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
 from bnn_toolchain.runtime.near_ties import bits_in_front
@@ -31,10 +31,15 @@ ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)
 
 @dataclass(frozen=True)
 class TorchSession:
-    """A module in evaluation mode, and the graph that was exported from it."""
+    """A module in evaluation mode, and the graph that was exported from it.
+
+    ``rounds`` says that the module's own arithmetic rounds where the graph sums whole numbers: it may multiply by
+    weights that are signs times a scale.
+    """
 
     module: nn.Module
     graph: Graph
+    rounds: bool = False
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, F] of uint8 images [N, H, W, C].
@@ -48,6 +53,7 @@ class TorchSession:
         try:
             with torch.no_grad():
                 output = _only_tensor(self.module(torch.from_numpy(np.ascontiguousarray(pixels))))
+                output = output.reshape(len(images), *self.graph.values[self.graph.output].shape)
         except Exception as error:  # user code runs here, and torch has no common base for what it raises
             who = type(self.module).__name__
             raise UsageError(f"{who} fails on images {list(pixels.shape)}: {type(error).__name__}: {error}") from error
@@ -77,7 +83,7 @@ class TorchSession:
                 hook.remove()
 
     def contract(self, graph: Graph) -> Contract:
-        """Exact bits where they are thresholds of whole numbers and torch does not round the pixels; logits nearly.
+        """Exact bits where they are thresholds of whole numbers, and torch has not rounded these; logits nearly.
 
         It shows what ``Sign`` modules yield: the graph names a module's first call by the module's path, the others by
         the path and a number. A sign that is called as a function has no module, and neither have the bits that
@@ -86,8 +92,8 @@ class TorchSession:
         signs = self._signs()
         shows = tuple(name for name in graph.hidden_bits() if name in signs or _called_again(name) in signs)
         rounds_pixels = any(frexp(scale)[0] != 0.5 for scale in graph.spec.scale)  # else the scale is a power of two
-        first = (name for name, bits in bits_in_front(graph).items() if name in graph.hidden_bits() and not bits)
-        rounded = tuple(first) if rounds_pixels else ()
+        front = bits_in_front(graph)
+        rounded = tuple(n for n in graph.hidden_bits() if self.rounds or (rounds_pixels and not front[n]))
         signs_of_reals = any(isinstance(node.op, Sign) for node in graph.nodes)
         if rounded or signs_of_reals or sums_reals(graph):
             return Contract(shows, logits=OWN_ORDER, reals=OWN_ORDER, rounded=rounded)
@@ -120,17 +126,20 @@ def _called_again(name: str) -> str | None:
 
 def _only_tensor(output: Any) -> torch.Tensor:
     """What the module yields, or the one tensor in the tuple, list or dictionary that it yields."""
-    parts = list(output.values()) if isinstance(output, dict) else output
-    if isinstance(parts, list | tuple) and len(parts) == 1:
-        return _only_tensor(parts[0])
-    if not isinstance(output, torch.Tensor):
-        raise TypeError(f"it yields {type(output).__name__}, not one tensor of logits")
-    return output
+    tensors = [leaf for leaf in _pytree.tree_leaves(output) if isinstance(leaf, torch.Tensor)]
+    if len(tensors) != 1:
+        raise TypeError(f"it yields {len(tensors)} tensors, not one of logits")
+    return tensors[0]
 
 
 def of_module(module: nn.Module, graph: Graph) -> TorchSession:
-    """A copy of ``module``, normalised float32 images [N, C, H, W] to logits [N, F], in evaluation mode on the CPU."""
-    return TorchSession(copy.deepcopy(unwrapped(module)).to("cpu", torch.float32).eval(), graph)
+    """A copy of ``module``, normalised float32 images [N, C, H, W] to logits [N, F], in evaluation mode on the CPU.
+
+    Raises:
+        Unsupported: nothing like it can have been exported.
+    """
+    captured = capture(module, graph.spec)
+    return TorchSession(captured.module, graph, rounds=bool(captured.roundings))
 
 
 def load(model: bytes, run: Path) -> TorchSession:

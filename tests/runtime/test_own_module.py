@@ -1,29 +1,31 @@
 """A bundle beside the module of the user's own that it was exported from, in Python and by FILE:NAME."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
-from bnn_toolchain.errors import CheckFailed, FileFormatError, UsageError
+from bnn_toolchain.errors import CheckFailed, FileFormatError, Unsupported, UsageError
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.layers.sign import sign
 from bnn_toolchain.own_module import load_module
 from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
 from bnn_toolchain.runtime.engines.engine import open_session
-from bnn_toolchain.runtime.engines.torch import of_module
+from bnn_toolchain.runtime.engines.torch import TorchSession, of_module
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 from bnn_toolchain.runtime.validate import Contender, validate
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.recipe import validate as settings
-from bnn_toolchain.workflow import module_for, validate_model
+from bnn_toolchain.workflow import module_for, open_model, validate_model
 
 SPEC = InputSpec(6, 6, 1, (1 / 128,), (128.0,), ("a", "b", "c"))
 FILE = """
@@ -176,9 +178,21 @@ def test_files_that_mean_no_module(work, tmp_path):
             load_module(f"{tmp_path / name}:Net", SPEC)
 
 
+class Three(nn.Module):
+    def forward(self, x):
+        return x, [x], {"x": x}
+
+
 def test_modules_that_do_not_fit(work):
-    with pytest.raises(UsageError, match=r"Pairs fails on images .*: TypeError: it yields tuple, not one tensor"):
+    with pytest.raises(Unsupported, match=r"Pairs .*returns 2 tensors"):
         compare(work, "pairs")
+    graph = open_model(work / "bundle")
+    pixels = noise(3, 0).images
+    with pytest.raises(UsageError, match=r"Linear fails on images \[3, 1, 6, 6\]: RuntimeError"):
+        TorchSession(nn.Linear(2, 2), graph).run(pixels)
+    for module, words in ((nn.Flatten(), r"invalid for input of size"), (Three(), "yields 3 tensors, not one")):
+        with pytest.raises(UsageError, match=words):
+            TorchSession(module, graph).run(pixels)
     Path(work / "small.py").write_text("from torch import nn\nnet = nn.Linear(2, 2)\n")
     with pytest.raises(FileFormatError, match="is of another network"):
         module_for(work / "bundle", f"{work / 'small.py'}:net")
@@ -215,6 +229,32 @@ def test_honest_engines_keep_to_the_bounds_of_sums_of_reals():
         assert row.hidden_images >= 150 and row.bits_compared >= 150 * 2 * 32 * 256
         assert row.predictions_equal + row.near_ties == 300
         assert row.images_exact > 280
+
+
+class Scaled(nn.Module):
+    """Weights that are signs times a scale: torch rounds their sums, which the graph has in whole numbers."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.first, self.sign, self.again, self.head = BinaryLinear(36, 40), Sign(), Sign(), BinaryLinear(30, 3)
+        self.weight = nn.Parameter(torch.randn(30, 40))
+
+    def forward(self, x):
+        weight = torch.where(self.weight >= 0, 1.0, -1.0) * self.weight.abs().mean(1, keepdim=True)
+        return self.head(self.again(functional.linear(self.sign(self.first(x.flatten(1))), weight)))
+
+
+def test_sums_that_a_module_rounds_by_itself_may_miss_their_threshold_by_1():
+    module = Scaled().eval()
+    graph = convert(module, SPEC)
+    session, pixels = of_module(module, graph), noise(60, 0).images
+    assert session.contract(graph).rounded == ("sign", "again")
+    (row,) = validate(graph, [Contender("torch", "local", session)], pixels).rows
+    assert not row.failures and row.hidden[1].images_differing > 0 and row.hidden[1].images_wrong == 0
+    strict = replace(session, rounds=False)
+    (row,) = validate(graph, [Contender("torch", "local", strict)], pixels).rows
+    assert any("the bits of 'again' differ on" in failure for failure in row.failures)
 
 
 class Signs(nn.Module):
