@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bnn_toolchain.converters import require_lce
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.packages import named_packages
 
 if TYPE_CHECKING:
     import numpy as np
@@ -105,7 +106,7 @@ def target_from(name: str, cpu: str | None) -> Target:
         case "host":
             return host_target()
         case "arm64":
-            return Target("arm64", cpu or "generic")
+            return Target("arm64", (cpu or "generic").lower().replace("_", "-"))
         case "x86_64":
             return Target("x86_64", "x86-64-v2")
         case _:
@@ -113,16 +114,16 @@ def target_from(name: str, cpu: str | None) -> Target:
 
 
 def formats_from(text: str, targets: bool) -> frozenset[str]:
-    """The formats that ``text`` lists, such as "onnx,lce,native"; ``targets`` says whether some were asked for.
+    """The formats that ``text`` lists, such as "lce,native"; ``targets`` says whether some were asked for.
+
+    onnx need not be listed: every bundle holds model.onnx.
 
     Raises:
-        UsageError: an unknown format, no onnx, or targets without native.
+        UsageError: an unknown format, or targets without native.
     """
     chosen = frozenset(part.strip() for part in text.split(","))
     if unknown := chosen - FORMATS:
         raise UsageError(f"no format is called '{sorted(unknown)[0]}': choose from onnx, lce, native")
-    if "onnx" not in chosen:
-        raise UsageError(f"--format {text}: a bundle always holds model.onnx: add onnx")
     if targets and "native" not in chosen:
         raise UsageError(f"--format {text}: a target is what the native engine is built for: add native")
     return chosen
@@ -150,6 +151,10 @@ def export_model(
     """
     from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 
+    if (model / "manifest.json").is_file():
+        raise UsageError(f"{model} is a bundle already: give its model.onnx, or the run that it was exported from")
+    if not model.is_file() and not (model / "recipe.yaml").is_file():
+        raise UsageError(f"{model} is neither a run folder of bnnt train nor an .onnx or .tflite file: give one")
     if data is not None and (model.is_file() or not use_data):
         raise UsageError("--data says where the test images of a run are: leave it out for a file, or with --no-data")
     if model.is_file():
@@ -172,7 +177,8 @@ def export_model(
     graph = convert(trained.model, trained.input_spec)
     if use_data:
         try:
-            found, title = read_test_images(RunFolder(model), trained.training, data, announce)
+            with named_packages():
+                found, title = read_test_images(RunFolder(model), trained.training, data, announce)
         except (UsageError, Unavailable) as error:
             remedy = "--data PATH names another place of the images, --no-data exports without accuracy"
             raise type(error)(f"{error}; {remedy}") from error
@@ -233,7 +239,12 @@ def validate_model(
     bundle = open_bundle(model)
     contenders = [open_contender(bundle, name, where) for name in names]
     contenders += _open_module(module, bundle.graph) if engines or module else _open_trained(bundle, where, announce)
-    test = _test_images(bundle, announce)
+    try:
+        with named_packages():
+            test = _test_images(bundle, announce)
+    except Unavailable as error:
+        test = None
+        announce(f"{error}: comparing on the golden images, without labels")
     labels = None if test is None else test.labels[:samples]
     images = (bundle.golden.images if test is None else test.images)[:samples]
     return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
@@ -249,11 +260,9 @@ def module_for(model: Path, text: str, announce: Announce = lambda message: None
         FileFormatError: the run is of another network.
         Unavailable: torch is not installed.
     """
-    try:
+    with named_packages():
         from bnn_toolchain.own_module import load_module
         from bnn_toolchain.training.loaded import load_run
-    except ImportError as error:
-        raise Unavailable("torch is not installed: pip install torch") from error
     from bnn_toolchain.runtime.bundle import exported_run, open_bundle
 
     module = load_module(text, open_model(model).spec)
@@ -283,7 +292,8 @@ def _open_trained(bundle: Bundle, device: Device, announce: Announce) -> list[Co
     if not isinstance(device, Local):
         return []
     try:
-        return [open_contender(bundle, "torch", device)]
+        with named_packages():
+            return [open_contender(bundle, "torch", device)]
     except (Unavailable, UsageError) as error:
         announce(f"torch, the trained module itself, is left out: {error}")
         return []
@@ -352,7 +362,7 @@ def bench_model(model: str, device: str) -> Benchmark:
     where = device_from(device)
     if Path(model).exists():
         return benchmark(onnx.to_bytes(open_model(Path(model))), where)
-    from bnn_toolchain.training.recipe import recipe_names  # it needs torch, which a model file does not
+    from bnn_toolchain.recipes import recipe_names
 
     if model not in recipe_names():
         names = ", ".join(recipe_names())

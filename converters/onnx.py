@@ -87,6 +87,8 @@ def load(path: str | os.PathLike[str]) -> Graph:
         data = Path(path).read_bytes()
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    if not data:
+        raise FileFormatError(f"{path} is empty: export or copy it again")
     try:
         return from_bytes(data)
     except FileFormatError as error:

@@ -8,12 +8,16 @@ from typing import Annotated
 import typer
 
 from bnn_toolchain.cli.output import Json, note, print_json
+from bnn_toolchain.errors import UsageError
 
 
 def export(
     model: Annotated[Path, typer.Argument(help="A run folder of `bnnt train`, or an .onnx or .tflite file.")],
     formats: Annotated[
-        str, typer.Option("--format", help="onnx always; lce: .tflite for Larq Compute Engine; native: the engine.")
+        str,
+        typer.Option(
+            "--format", help="lce: .tflite for Larq Compute Engine; native: the engine; onnx is always there."
+        ),
     ] = "onnx,native",
     target: Annotated[
         list[str] | None, typer.Option("--target", help="host, arm64 or x86_64; repeatable. host if not given.")
@@ -40,8 +44,11 @@ def export(
     from bnn_toolchain.workflow import export_model, formats_from, target_from
 
     chosen = formats_from(formats, targets=bool(target))
-    targets = [target_from(name, cpu) for name in target or ["host"]] if "native" in chosen else []
-    folder = out if out is not None else model.with_name(model.stem + "-bundle")
+    if cpu is not None and "arm64" not in (target or ()):
+        raise UsageError(f"--cpu {cpu} is the oldest ARM CPU of a target arm64: add --target arm64")
+    named = (target or ["host"]) if "native" in chosen else []
+    targets = list(dict.fromkeys(target_from(name, cpu) for name in named))
+    folder = out if out is not None else _beside(model)
     bundle = export_model(model, folder, targets, "lce" in chosen, note, data=data, use_data=not no_data)
     if json:
         print_json(bundle.manifest.model_dump(mode="json"))
@@ -55,3 +62,11 @@ def export(
         print(f"  model.tflite {len(bundle.tflite):,} bytes")
     for built in bundle.manifest.targets:
         print(f"  {built.folder}: libbnnt.so {files[f'{built.folder}/libbnnt.so'].bytes:,} bytes, bnnt.h, bnnt-run")
+
+
+def _beside(model: Path) -> Path:
+    """MODEL-bundle, with all of the model's name: nothing that is called otherwise gets the same bundle."""
+    named = model if model.name not in ("", "..") else model.resolve()
+    if not named.name:
+        raise UsageError(f"{model} has no name to call the bundle by: give --out")
+    return named.with_name(named.name + "-bundle")

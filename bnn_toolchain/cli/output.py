@@ -28,9 +28,9 @@ def print_table(title: str, columns: Sequence[str], rows: Iterable[Sequence[obje
         table.add_column(column, justify="left" if index < left else "right", overflow="fold")
     for row in rows:
         table.add_row(*(str(cell) for cell in row))
-    console = Console()
-    # A pipe or a log has no width of its own: a table cut to 80 columns there would lose its figures.
-    Console(width=None if console.is_terminal else 160).print(table)
+    # A pipe or a log has no width of its own: a table cut to 80 columns there would lose its figures. Brackets are
+    # part of what is said (pip install 'bnnt[demo]'), not of rich's markup.
+    Console(width=None if Console().is_terminal else 160, markup=False, emoji=False, highlight=False).print(table)
 
 
 def note(message: str) -> None:
@@ -44,6 +44,7 @@ def progress_bar(what: str) -> Iterator[Callable[[int, int], None]]:
     from rich.console import Console
     from rich.progress import Progress
 
-    with Progress(console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

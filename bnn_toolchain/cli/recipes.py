@@ -17,7 +17,7 @@ def recipes(
 
     Examples: bnnt recipes; bnnt recipes digits > mine.yaml
     """
-    from bnn_toolchain.training.recipe import recipe_names, recipe_text
+    from bnn_toolchain.recipes import recipe_names, recipe_text
 
     if name is not None:
         print(recipe_text(name), end="")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import math
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.files import write_atomically
 from bnn_toolchain.layers import latent_weights
 from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.loaded import load_run
@@ -52,12 +54,9 @@ def plot_run(run: Path, picture: Path, model: nn.Module | None = None) -> None:
         if each.get_legend_handles_labels()[1]:
             each.legend(fontsize="x-small")
     figure.suptitle(str(run))
-    temporary = picture.with_name(f".{picture.name}{picture.suffix}")
-    try:
-        figure.savefig(temporary)
-        temporary.replace(picture)
-    finally:
-        temporary.unlink(missing_ok=True)
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format=picture.suffix.removeprefix("."))
+    write_atomically(picture, drawn.getvalue())
 
 
 def _curves(axes: Any, epochs: list[Epoch]) -> None:

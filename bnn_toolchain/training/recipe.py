@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-from difflib import get_close_matches
-from importlib import resources
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, TypeVar
@@ -14,6 +12,7 @@ from pydantic import ValidationError
 
 from bnn_toolchain.data.config import placed
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.recipes import near, recipe_text
 from bnn_toolchain.training.config import Recipe, Stage, Training
 
 Kind = TypeVar("Kind", bound=Training)
@@ -28,24 +27,6 @@ NO_YAML = (yaml.YAMLError, ValueError, RecursionError)
 
 PLACES = (("data", "path"), ("data", "train"), ("data", "test"), ("init_from",), ("distillation", "teacher"))
 """The fields that name files and folders."""
-
-
-def recipe_names() -> tuple[str, ...]:
-    """The recipes that come with the package, sorted."""
-    files = resources.files("bnn_toolchain.recipes").iterdir()
-    return tuple(sorted(each.name.removesuffix(".yaml") for each in files if each.name.endswith(".yaml")))
-
-
-def recipe_text(name: str) -> str:
-    """The YAML of a recipe that comes with the package; the comment at its head says what it does and costs.
-
-    Raises:
-        UsageError: there is no such recipe.
-    """
-    names = recipe_names()
-    if name not in names:
-        raise UsageError(f"no recipe '{name}'{_near(name, names)}: give a YAML file or one of {', '.join(names)}")
-    return (resources.files("bnn_toolchain.recipes") / f"{name}.yaml").read_text()
 
 
 def load_recipe(name: str, overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
@@ -201,7 +182,7 @@ def _line(problem: Any, resolved: Raw, known: set[str], single: bool) -> str:
         case "extra_forbidden" if last in known and kind:
             return f"{dotted}: no field of {kind}"
         case "extra_forbidden":
-            return f"{dotted}: no such field{_near(str(last), known)}"
+            return f"{dotted}: no such field{near(str(last), known)}"
         case "missing":
             return f"{dotted}: is missing"
         case _:
@@ -212,8 +193,3 @@ def _field_names(kind: type[Training]) -> set[str]:
     schema = kind.model_json_schema()
     parts = [schema, *schema.get("$defs", {}).values()]
     return {name for part in parts for name in part.get("properties", {})}
-
-
-def _near(name: str, known: set[str] | tuple[str, ...]) -> str:
-    close = get_close_matches(name, sorted(known), 1)
-    return f" (did you mean '{close[0]}'?)" if close else ""

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters import require_lce
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.packages import named_packages
 from bnn_toolchain.runtime.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 
@@ -78,10 +79,8 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None, tfli
 
             return reference.load(model)
         case "torch":
-            try:
+            with named_packages():
                 from bnn_toolchain.runtime.engines.torch import load as load_trained
-            except ImportError as error:
-                raise Unavailable("torch is not installed: pip install torch") from error
             if run is None:
                 raise Unavailable(
                     "the torch engine runs the trained module, and the model names no training run: "

@@ -7,8 +7,9 @@ from pydantic import BaseModel
 
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import Gradient
+from bnn_toolchain.recipes import recipe_names, recipe_text
 from bnn_toolchain.training.config import Recipe
-from bnn_toolchain.training.recipe import PLACES, dump, load_recipe, read_dump, recipe_names, recipe_text
+from bnn_toolchain.training.recipe import PLACES, dump, load_recipe, read_dump
 
 BASE = {
     "data": {"source": "mnist5k"},

@@ -1,0 +1,46 @@
+"""The packages that parts of bnnt need, and the line that installs each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+
+from bnn_toolchain.errors import Unavailable
+
+IMPORTED_AS = {"PIL": "pillow", "yaml": "pyyaml"}  # where a module is not called as its package
+REQUIREMENT = re.compile(r"([\w.-]+)([^;]*)(?:; *extra *== *[\"'](\w+)[\"'])?")
+
+
+def install_line(module: str) -> str | None:
+    """The command that installs what brings ``module``; None if it belongs to no package that bnnt asks for."""
+    package = IMPORTED_AS.get(module, module).lower()
+    for requirement in metadata.requires("bnnt") or ():
+        found = REQUIREMENT.fullmatch(requirement)
+        if found is not None and found[1].lower() == package:
+            return f"pip install 'bnnt[{found[3]}]'" if found[3] else f"pip install '{found[1]}{found[2]}'"
+    return None
+
+
+@contextmanager
+def named_packages() -> Iterator[None]:
+    """Makes an import that fails, of a package that bnnt asks for, an error that says what to install.
+
+    Raises:
+        Unavailable: the package is not installed, or cannot be imported.
+    """
+    try:
+        yield
+    except ImportError as error:
+        module = (error.name or "").partition(".")[0]
+        line = install_line(module)
+        if line is None:
+            raise
+        if isinstance(error, ModuleNotFoundError):
+            raise Unavailable(
+                f"this needs {IMPORTED_AS.get(module, module)}, which is not installed: {line}"
+            ) from error
+        raise Unavailable(
+            f"{module} is installed but cannot be imported ({error}): {line} --force-reinstall"
+        ) from error
