@@ -1,5 +1,6 @@
 """Whatever is wrong ends with one clear message, its exit code, and nothing half-written."""
 
+import os
 import shutil
 from dataclasses import replace
 
@@ -73,6 +74,37 @@ def test_files_that_are_no_model(work, tmp_path):
         refused(bnnt("inspect", tmp_path / name), 2, name)
 
 
+@pytest.mark.parametrize("command", ["inspect", "export", "validate", "bench"])
+def test_what_cannot_be_read_is_one_message(work, tmp_path, command):
+    (tmp_path / "empty.onnx").write_bytes(b"")
+    (tmp_path / "folder.onnx").mkdir()
+    (tmp_path / "unreadable.onnx").symlink_to("/proc/self/mem")  # for root as well
+    (tmp_path / "dangling.onnx").symlink_to("nowhere")
+    for name, words in (("empty", "empty"), ("folder", ""), ("unreadable", "Input/output error"), ("dangling", "")):
+        process = bnnt(command, f"{name}.onnx", cwd=tmp_path)
+        refused(process, 2, f"{name}.onnx", words)
+        assert process.stderr.count("error: ") == 1 and not process.stdout
+    refused(bnnt(command, ".", cwd=tmp_path), 2, "error: . is ")
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_a_bundle_is_not_exported(work):
+    refused(bnnt("export", work / "bundle"), 2, "is a bundle already: give its model.onnx")
+    refused(bnnt("export", ".", cwd=work / "bundle"), 2, ". is a bundle already")
+
+
+def test_out_of_memory(work, tmp_path):
+    settings = ("--set", "model={name: mlp, hidden: 4000000}")
+    process = bnnt("train", "recipe.yaml", *settings, "--out", tmp_path / "run", cwd=work)
+    refused(process, 1, "error: out of memory: take a smaller network or batch", "64000000000000 bytes")
+
+
+def test_names_that_no_terminal_shows(tmp_path):
+    refused(bnnt("inspect", os.fsdecode(b"na\xffme.onnx"), cwd=tmp_path), 2, r"na\udcffme.onnx does not exist")
+    process = bnnt("recipes", PYTHONIOENCODING="ascii")
+    assert process.returncode == 0, process.stderr
+
+
 def test_a_truncated_checkpoint(work, tmp_path):
     shutil.copytree(work / "run", tmp_path / "run")
     checkpoint = tmp_path / "run" / "best.safetensors"
@@ -85,6 +117,7 @@ def test_nothing_else_is_overwritten(work, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     refused(bnnt("export", work / "run", "--out", tmp_path / "mine"), 2, "not a bundle")
+    refused(bnnt("export", work / "run", "--out", ".", cwd=tmp_path), 2, "current folder")
     refused(bnnt("train", "recipe.yaml", "--out", tmp_path / "mine", cwd=work), 2, "not empty")
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
 
@@ -95,7 +128,8 @@ def test_names_that_do_not_exist(work):
     refused(bnnt("export", work / "run", "--target", "toaster"), 2, "toaster", "arm64")
     refused(bnnt("bench", "toaster"), 2, "toaster is neither a path nor a recipe", "digits")
     refused(bnnt("export", work / "run", "--format", "onnx,coreml"), 2, "coreml", "lce")
-    refused(bnnt("export", work / "run", "--format", "lce"), 2, "add onnx")
+    refused(bnnt("export", work / "run", "--format", "lce", "--target", "host"), 2, "add native")
+    refused(bnnt("export", work / "run", "--cpu", "cortex-a72"), 2, "cortex-a72", "add --target arm64")
     refused(bnnt("validate", work / "bundle", "--engine", "lce"), 2, "--format onnx,lce,native")
 
 

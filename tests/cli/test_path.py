@@ -1,6 +1,7 @@
 """The main path, typed as a user types it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -61,6 +62,41 @@ def test_native_and_the_trained_module_are_compared_by_default(work):
     native, trained = json.loads(process.stdout)
     assert (native["engine"], trained["engine"]) == ("native", "torch")
     assert trained["images_exact"] == 20 and trained["contract"]["logits"] == 1e-5
+
+
+def test_a_bundle_is_called_like_all_of_its_model(work, tmp_path):
+    for name in ("lr0.01", "lr0.03"):
+        shutil.copytree(work / "run", tmp_path / name)
+    shutil.copy(work / "bundle" / "model.onnx", tmp_path / "lr0.03.onnx")
+    for model, cwd in (("lr0.01", "."), (".", "lr0.03"), ("lr0.03.onnx", ".")):
+        process = bnnt("export", model, "--format", "onnx", cwd=tmp_path / cwd)
+        assert process.returncode == 0, process.stderr
+    found = {path.name for path in tmp_path.iterdir() if path.name.endswith("-bundle")}
+    assert found == {"lr0.01-bundle", "lr0.03-bundle", "lr0.03.onnx-bundle"}
+
+
+def test_only_the_formats_that_were_asked_for_are_written(work, tmp_path):
+    process = bnnt("export", work / "run", "--format", "lce", "--out", tmp_path / "bundle")
+    assert process.returncode == 0, process.stderr
+    always = {"manifest.json", "model.onnx", "golden"}
+    assert {path.name for path in (tmp_path / "bundle").iterdir()} == always | {"model.tflite"}
+    targets = ("--target", "arm64", "--target", "arm64", "--cpu", "Cortex_A72")
+    process = bnnt("export", work / "run", "--format", "native", *targets, "--out", tmp_path / "bundle")
+    assert process.returncode == 0, process.stderr
+    assert {path.name for path in (tmp_path / "bundle").iterdir()} == always | {"targets"}
+    assert [path.name for path in (tmp_path / "bundle" / "targets").iterdir()] == ["arm64-cortex-a72"]
+
+
+def test_what_stays_in_float_is_announced(work, tmp_path):
+    process = bnnt("export", work / "run", "--format", "onnx", "--out", tmp_path / "bundle")
+    assert "left in float" not in process.stderr
+    settings = ("--set", "data.offset=127.5", "--set", "epochs=1")
+    assert bnnt("train", "recipe.yaml", *settings, "--out", tmp_path / "run", cwd=work).returncode == 0
+    process = bnnt("export", tmp_path / "run", "--format", "onnx", "--out", tmp_path / "bundle")
+    assert process.returncode == 0, process.stderr
+    inspected = bnnt("inspect", tmp_path / "run").stdout.splitlines()
+    said = [line for line in inspected if line.startswith("left in float: ")]
+    assert said and said == [line for line in process.stderr.splitlines() if line.startswith("left in float: ")]
 
 
 def test_stock_onnxruntime_alone_has_the_manifests_accuracy(work, test_split, tmp_path):
