@@ -60,10 +60,7 @@ class ImageReader:
                 case "stretch":
                     image = image.resize((width, height), FILTER)
                 case None:
-                    raise UsageError(
-                        f"{name} has {image.height}x{image.width} pixels (height x width), the model takes "
-                        f"{height}x{width}: resize it first, or train with data.size and data.fit"
-                    )
+                    raise _other_size(image, name, self.size)
         return np.asarray(image).reshape(height, width, channels)
 
     def read_all(self, files: Iterable[tuple[str, bytes]], count: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
@@ -93,6 +90,8 @@ class ImageReader:
                     raise FileFormatError(
                         f"{name} has {len(data)} bytes for {image.width}x{image.height} pixels: it is corrupt"
                     )
+                if self.fit is None and self.size and sorted(image.size) != sorted(self.size):
+                    raise _other_size(image, name, self.size)  # before it is decoded
                 if getattr(image, "is_animated", False):
                     self.remarks.add("animated images, of which the first frame is read", name)
                 if _has_16_bits(image):
@@ -105,6 +104,13 @@ class ImageReader:
             raise FileFormatError(f"{name} is not an image in one of the formats {', '.join(FORMATS)}") from error
         except (*DAMAGE, Image.DecompressionBombError) as error:
             raise FileFormatError(f"{name} is corrupt: {error}") from error
+
+
+def _other_size(image: Image.Image, name: str, size: tuple[int, int]) -> UsageError:
+    return UsageError(
+        f"{name} has {image.height}x{image.width} pixels (height x width), the model takes {size[0]}x{size[1]}: "
+        "resize it first, or train with data.size and data.fit"
+    )
 
 
 def load_images(paths: Sequence[Path], spec: InputSpec) -> tuple[NDArray[np.uint8], tuple[str, ...]]:

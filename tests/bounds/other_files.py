@@ -7,6 +7,7 @@ from importlib import resources
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from bnn_toolchain.training.metrics import Epoch
 
@@ -167,5 +168,23 @@ PARQUET = Kind(
         "an image 1,000,000 times": parquet(1_000_000, 20_000),
         "an image 10,000 times": parquet(10_000, 400_000),
         "truncated": parquet(3, 100)[:-20],
+    },
+)
+
+
+def picture(width, height, format):
+    """A black image."""
+    file = io.BytesIO()
+    Image.new("L", (width, height)).save(file, format)
+    return file.getvalue()
+
+
+IMAGE = Kind(
+    "image.png",
+    picture(4, 4, "PNG"),
+    {
+        "25 million pixels": picture(5000, 5000, "PNG"),
+        "100 million pixels": picture(10_000, 10_000, "PNG"),
+        "25 million pixels, JPEG": picture(5000, 5000, "JPEG"),
     },
 )

@@ -62,6 +62,13 @@ def read_parquet(data, path):
     tables.read_parquet(path, Columns())
 
 
+def read_image(data, path):
+    from bnn_toolchain.data.images import load_images
+    from bnn_toolchain.data.input import InputSpec
+
+    load_images([path], InputSpec(4, 4, 1, (1.0,), (0.0,), ()))
+
+
 def read_greedily(data, path):
     """No reader of ours: what it takes must be seen."""
     taken = bytearray(50_000_000)

@@ -22,6 +22,7 @@ CASES = {
     "checkpoint": other_files.CHECKPOINT,
     "recipe": other_files.RECIPE,
     "parquet": other_files.PARQUET,
+    "image": other_files.IMAGE,
 }
 
 
