@@ -337,7 +337,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(tmp_path):
     assert "OSError: [Errno 27] File too large: " in result.stderr and "last.safetensors" in result.stderr
     names = {each.name for each in (tmp_path / "run").iterdir()}
     whole = {"best.safetensors", "events.out.tfevents.bnnt", "last.safetensors", "metrics.jsonl"}
-    assert names == {*whole, "input.json", "recipe.yaml"}  # and no half-written file
+    assert names == {*whole, "data.json", "input.json", "recipe.yaml"}  # and no half-written file
     assert train(load_recipe(str(path)), tmp_path / "run", resume=True) is not None
     train(load_recipe(str(path)), tmp_path / "whole")
     assert lines(tmp_path / "run") == lines(tmp_path / "whole")
