@@ -281,6 +281,7 @@ def test_a_sign_of_almost_0_may_turn_and_no_other(hidden_images):
         assert bool(row.failures) != passes
         if not passes:
             assert "the bits of 'sign' differ on 1 of" in " ".join(row.failures)
+            assert any(failure.startswith("the logits of 1 of 130 images differ") for failure in row.failures)
             assert row.failures[-1].startswith("first: image 11, 'sign', channel ")
 
 
