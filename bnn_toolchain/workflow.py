@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from bnn_toolchain.converters.graph import Graph
     from bnn_toolchain.converters.report import Report
+    from bnn_toolchain.data.input import InputSpec
     from bnn_toolchain.data.splits import Labelled
     from bnn_toolchain.runtime.benchmark import Benchmark
     from bnn_toolchain.runtime.build import Target
@@ -160,7 +161,7 @@ def export_model(
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: golden images are random, accuracy is not measured")
-        test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
+        test = TestImages("random", _random_images(graph.spec, RANDOM_IMAGES), None)
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
     from bnn_toolchain.training.config import Recipe
@@ -173,8 +174,6 @@ def export_model(
         raise UsageError(
             f"{model} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
         )
-    announce("lowering the trained network to integers")
-    graph = convert(trained.model, trained.input_spec)
     if use_data:
         try:
             with named_packages():
@@ -185,15 +184,17 @@ def export_model(
         test = TestImages(title, found.images, found.labels)
     else:
         announce("without test images: golden images are random, accuracy is not measured")
-        test = TestImages("random", _random_images(graph, RANDOM_IMAGES), None)
+        test = TestImages("random", _random_images(trained.input_spec, RANDOM_IMAGES), None)
+    announce("lowering the trained network to integers, and comparing it with the module")
+    graph = convert(trained.model, trained.input_spec, images=test.images, announce=announce)
     source = source_of(model, out)
     return export_bundle(graph, out, test=test, source=source, targets=targets, tflite=tflite, announce=announce)
 
 
-def _random_images(graph: Graph, count: int) -> NDArray[np.uint8]:
+def _random_images(spec: InputSpec, count: int) -> NDArray[np.uint8]:
     import numpy as np
 
-    return np.random.default_rng(0).integers(0, 256, (count, *graph.spec.shape), np.uint8)
+    return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), np.uint8)
 
 
 def validate_model(
@@ -231,7 +232,7 @@ def validate_model(
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: comparing on random ones, without labels")
-        images = _random_images(graph, samples or RANDOM_IMAGES)
+        images = _random_images(graph.spec, samples or RANDOM_IMAGES)
         contenders = [*_open_file(model, graph, names, where), *_open_module(module, graph)]
         return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
     from bnn_toolchain.runtime.bundle import open_bundle, open_contender

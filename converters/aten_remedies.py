@@ -24,7 +24,7 @@ def remedy(name: str) -> str:
         case "avg_pool2d" | "adaptive_avg_pool2d" | "mean" | "lp_pool2d":
             return "take the mean over the whole image, or use MaxPool2d"
         case "max_pool2d_with_indices" | "adaptive_max_pool2d" | "amax" | "max":
-            return "use MaxPool2d without indices"
+            return "use MaxPool2d, or AdaptiveMaxPool2d(1) for the largest of the image, without indices"
         case "hardtanh" | "clamp" | "clip" | "clamp_min" | "clamp_max":
             return "only the bounds -1 and 1 exist, and 0 without an upper one"
         case "layer_norm" | "group_norm" | "instance_norm" | "_native_batch_norm_legit" | "native_layer_norm":

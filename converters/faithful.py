@@ -40,6 +40,7 @@ from bnn_toolchain.converters.ops import (
     ToReal,
 )
 from bnn_toolchain.converters.sums import Reals
+from bnn_toolchain.converters.trace import described, error_line, forward_line, lonely_line
 from bnn_toolchain.converters.values import Elements
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
@@ -51,6 +52,8 @@ LOGITS = 1e-5
 """Where all layers sum integers, logits alone may differ, by this share of the largest: their batch norm is folded."""
 
 OWN_IMAGES = 4  # of the user's, besides the probes
+PROBED = 1 << 21  # elements of torch's values for the images of noise: small networks get more of them
+MOST_NOISE = 16
 RECORDED = 1 << 26  # elements of torch's values that are kept at a time
 
 _ELEMENTWISE = (Add, BatchNorm, Bias, Divide, Hardtanh, Relu, Scale, Sign, ToReal)
@@ -73,8 +76,8 @@ class Faithfulness:
         return f"the graph answers as the module on {self.images} images: {how}{why}"
 
 
-def probes(spec: InputSpec) -> dict[str, NDArray[np.uint8]]:
-    """Images uint8 [H, W, C] that reach the corners of a network, by their names."""
+def probes(spec: InputSpec, noise: int) -> dict[str, NDArray[np.uint8]]:
+    """Images uint8 [H, W, C] by their names: those that reach the corners of a network, and so many of noise."""
     row, column = np.indices((spec.height, spec.width))
     plain = {
         "all 0": np.zeros_like(row),
@@ -83,9 +86,9 @@ def probes(spec: InputSpec) -> dict[str, NDArray[np.uint8]]:
         "a gradient downwards": row * 255 // max(1, spec.height - 1),
         "a gradient to the right": column * 255 // max(1, spec.width - 1),
     }
-    noise = np.random.default_rng(0).integers(0, 256, spec.shape, np.uint8)
+    random = np.random.default_rng(0).integers(0, 256, (noise, *spec.shape), np.uint8)
     wide = {name: np.broadcast_to(plane.astype(np.uint8)[..., None], spec.shape) for name, plane in plain.items()}
-    return {"noise": noise, **wide}
+    return {**{f"noise {i}": image for i, image in enumerate(random)}, **wide}
 
 
 def check(captured: Captured, lowered: Graph, own: NDArray[np.uint8] | None = None) -> Faithfulness:
@@ -97,14 +100,15 @@ def check(captured: Captured, lowered: Graph, own: NDArray[np.uint8] | None = No
         CheckFailed: the module does something else than its trace, or a layer of the graph something else than the
             module's; the message names the first such layer.
     """
-    named = probes(lowered.spec)
+    elements = _elements(captured, lowered)
+    named = probes(lowered.spec, min(MOST_NOISE, max(1, PROBED // elements)))
     if own is not None:
         named |= {f"test image {i}": image for i, image in enumerate(own[:OWN_IMAGES])}
     names, images = list(named), np.stack(list(named.values()))
     roundings = _roundings(captured, lowered)
     done = [
         _check_batch(captured, lowered, roundings, names[start:end], images[start:end])
-        for start, end in [*_batches(captured, lowered, len(images)), (0, 1)]
+        for start, end in [*_batches(elements, len(images)), (0, 1)]
     ]
     bits, near, logits = zip(*done, strict=True)
     return Faithfulness(len(images), sum(bits), sum(near), max(logits), roundings, REALS if roundings else LOGITS)
@@ -117,7 +121,7 @@ def _check_batch(
     x = _normalised(images, lowered.spec)
     eager = _eager(captured, x)
     traced, recorded = _program(captured, x, _needed(captured, lowered))
-    _expect_same(captured, names, eager, traced, exact=not roundings)
+    _expect_same(captured, names, x, eager, traced, exact=not roundings)
     bits = near = 0
 
     def visit(name: str, found: Reals) -> Reals:
@@ -158,17 +162,19 @@ def _check_logits(captured: Captured, names: list[str], found: Reals, wanted: Re
     return float(np.abs(found - wanted).max()) / (largest or 1.0)
 
 
-def _expect_same(captured: Captured, names: list[str], eager: Tensor, traced: Tensor, exact: bool) -> None:
+def _expect_same(captured: Captured, names: list[str], x: Tensor, eager: Tensor, traced: Tensor, exact: bool) -> None:
     """The module's own answers are those of its trace."""
-    kind = type(captured.module).__name__
+    module = captured.module
     wrong = [name for name, row in zip(names, eager, strict=True) if not torch.all(torch.isfinite(row))]
     if wrong:
-        raise CheckFailed(f"{kind} answers NaN or infinity on {wrong[0]}: the training diverged")
+        raise CheckFailed(f"{type(module).__name__} answers NaN or infinity on {wrong[0]}: the training diverged")
     limit = 0.0 if exact else REALS * float(eager.abs().max())
     if eager.numel() != traced.numel() or float((eager.flatten() - traced.flatten()).abs().max()) > limit:
+        line = lonely_line(module, tuple(x.shape[1:])) if len(x) == 1 else forward_line(module)
         raise CheckFailed(
-            f"{kind} answers a batch of {len(names)} otherwise than its trace, of which the graph is made: its answer "
-            "depends on the number of images, on an earlier call, on random numbers, or on what no file holds"
+            f"{described(type(module).__name__, line)} answers a batch of {len(names)} otherwise than its trace, of "
+            "which the graph is made: its answer depends on the number of images, on an earlier call, on random "
+            "numbers, or on what no file holds"
         )
 
 
@@ -249,10 +255,14 @@ def _roundings(captured: Captured, lowered: Graph) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _batches(captured: Captured, lowered: Graph, images: int) -> Iterator[tuple[int, int]]:
+def _elements(captured: Captured, lowered: Graph) -> int:
+    """How many elements the values have that are compared, for one image."""
+    return 1 + sum(prod(captured.graph.values[name].shape) for name in captured.traced if name in lowered.values)
+
+
+def _batches(elements: int, images: int) -> Iterator[tuple[int, int]]:
     """First and last image of each batch: as many as memory allows, but several."""
-    elements = sum(prod(captured.graph.values[name].shape) for name in captured.traced if name in lowered.values)
-    step = max(2, RECORDED // max(1, 2 * elements))
+    step = max(2, RECORDED // (2 * elements))
     for start in range(0, images, step):
         yield start, min(images, start + step)
 
@@ -265,8 +275,12 @@ def _normalised(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
 
 
 def _eager(captured: Captured, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        leaves = _pytree.tree_leaves(captured.module(x.clone()))
+    try:
+        with torch.no_grad():
+            leaves = _pytree.tree_leaves(captured.module(x.clone()))
+    except Exception as error:  # user code runs here, and torch has no common base for what it raises
+        who = described(type(captured.module).__name__, error_line(error) or forward_line(captured.module))
+        raise CheckFailed(f"{who} fails on a batch of {len(x)}: {type(error).__name__}: {error}") from error
     return next(leaf for leaf in leaves if isinstance(leaf, Tensor))
 
 

@@ -25,7 +25,9 @@ from bnn_toolchain.errors import Unsupported
 BATCH = 2  # of the example; the program itself holds for any number of images
 
 _LINE = "line"
-_DROPOUTS = ("aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default")
+_DROPOUTS = tuple(
+    f"aten.{kind}dropout{end}.default" for kind in ("", "feature_", "alpha_", "feature_alpha_") for end in ("", "_")
+)
 _INNER = tuple(Path(module).parent for module in (torch.__file__, errors.__file__, __file__, logging.__file__))
 """Folders whose code is never the user's."""
 
@@ -75,6 +77,20 @@ def described(name: str, line: str) -> str:
     return f"{name or 'the model itself'} ({line})" if line else name or "the model itself"
 
 
+def error_line(error: Exception) -> str:
+    """``file:line`` of the user's code that raised ``error``; empty if none did."""
+    return user_line(traceback.extract_tb(error.__traceback__))
+
+
+def lonely_line(module: nn.Module, shape: tuple[int, ...]) -> str:
+    """``file:line`` where ``module`` treats a batch of one image of ``shape`` [C, H, W] apart, else ``forward``'s.
+
+    Tracing takes every number of images for larger than 1 unless it is told not to.
+    """
+    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+        return _batch_guard(module, torch.zeros(BATCH, *shape)) or forward_line(module)
+
+
 def _is_inner(file: str) -> bool:
     path = Path(file)
     return not path.is_absolute() or any(path.is_relative_to(folder) for folder in _INNER)
@@ -100,20 +116,29 @@ class _Lines(TorchFunctionMode):
 
 
 def _keep_aliases(program: torch.export.ExportedProgram) -> None:
-    """A dropout in evaluation mode yields its argument itself, which the decompositions of torch forget."""
+    """A dropout in evaluation mode yields its argument itself, which the decompositions of torch forget.
+
+    Raises:
+        Unsupported: a dropout that is on in evaluation mode too.
+    """
     for node in program.graph.nodes:
-        if str(node.target) in _DROPOUTS and node.args[2] is False:
+        if str(node.target) in _DROPOUTS:
+            if node.args[2]:
+                raise Unsupported(
+                    f"this model cannot be captured:\n  - {described('', line_of(node))}: a dropout that is on in "
+                    "evaluation mode too: use nn.Dropout, or pass training=self.training"
+                )
             node.target, node.args = torch.ops.aten.alias.default, node.args[:1]
     program.graph_module.recompile()
 
 
 def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsupported:
-    line = user_line(traceback.extract_tb(error.__traceback__))
+    line = error_line(error)
     try:
         with torch.no_grad():
             copy.deepcopy(module)(example)
     except Exception as own:
-        line = user_line(traceback.extract_tb(own.__traceback__)) or forward_line(module)
+        line = error_line(own) or forward_line(module)
         return Unsupported(
             f"{described(type(module).__name__, line)} fails on images of {list(example.shape[1:])}: {_first_line(own)}"
         )
@@ -123,7 +148,7 @@ def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsu
     elif guard := _batch_guard(module, example):
         line = guard
         reason = "the code takes another path, or fails, for other numbers of images in a batch"
-        remedy = "let it treat any number of images alike; x.shape[0] may be used for reshaping alone"
+        remedy = "let it treat any number of images alike; x.shape[0], not len(x), may be used, and for reshaping alone"
     else:
         reason = f"it cannot be traced: {_first_line(error)}"
         remedy = "use torch operators alone on values that depend on the image"
