@@ -87,7 +87,7 @@ def lonely_line(module: nn.Module, shape: tuple[int, ...]) -> str:
 
     Tracing takes every number of images for larger than 1 unless it is told not to.
     """
-    with torch.fx.experimental._config.patch(backed_size_oblivious=True):
+    with torch.fx.experimental._config.patch(backed_size_oblivious=True):  # type: ignore[attr-defined]
         return _batch_guard(module, torch.zeros(BATCH, *shape)) or forward_line(module)
 
 
