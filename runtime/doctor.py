@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import BnntError, Unavailable
+from bnn_toolchain.packages import install_line
 
 if TYPE_CHECKING:
     from bnn_toolchain.converters.graph import Graph
@@ -61,13 +62,8 @@ def _python() -> Finding:
 
 def _package(part: str, package: str) -> Finding:
     if util.find_spec(package) is None:
-        return Finding(part, False, f"{package} is not installed", _remedy(package))
+        return Finding(part, False, f"{package} is not installed", install_line(package) or "")
     return Finding(part, True, f"{package} {metadata.version(package)}")
-
-
-def _remedy(package: str) -> str:
-    extra = {"mlxtend": "demo", "tflite": "lce"}.get(package)
-    return f"pip install 'bnnt[{extra}]'" if extra else f"pip install {package}"
 
 
 def _compiler() -> Finding:
@@ -83,14 +79,14 @@ def _runs(part: str, packages: tuple[str, ...], run: Callable[[], str]) -> Findi
     """Whether all ``packages`` are there and ``run``, which says what it found, raises nothing."""
     missing = [package for package in packages if util.find_spec(package) is None]
     if missing:
-        return Finding(part, False, f"{missing[0]} is not installed", _remedy(missing[0]))
+        return Finding(part, False, f"{missing[0]} is not installed", install_line(missing[0]) or "")
     try:
         return Finding(part, True, f"{run()}: a small network agrees with the reference")
     except BnntError as error:
         return Finding(part, False, "a small network does not run", str(error))
     except Exception as error:  # whatever a broken package raises: to find it is what this is for
         return Finding(
-            part, False, f"{type(error).__name__}: {error}", f"{_remedy(packages[-1])} --upgrade --force-reinstall"
+            part, False, f"{type(error).__name__}: {error}", f"{install_line(packages[-1])} --upgrade --force-reinstall"
         )
 
 

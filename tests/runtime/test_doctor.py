@@ -49,7 +49,7 @@ def test_an_engine_that_does_it_in_another_way_is_found(name, part, other):
     ("source", "found", "remedy"),
     [
         ("raise ImportError('libgomp.so.1: no such file')", "does not run", "libgomp.so.1: no such file): pip install"),
-        ("__version__ = '9'", "AttributeError: ", "pip install onnxruntime --upgrade --force-reinstall"),
+        ("__version__ = '9'", "AttributeError: ", "pip install 'onnxruntime>=1.16' --upgrade --force-reinstall"),
     ],
 )
 def test_a_package_that_is_there_but_broken_is_a_row_and_no_traceback(tmp_path, source, found, remedy):
