@@ -39,17 +39,12 @@ from bnn_toolchain.converters.ops import (
     Sign,
     ToReal,
 )
+from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.converters.sums import Reals
 from bnn_toolchain.converters.trace import described, error_line, forward_line, lonely_line
 from bnn_toolchain.converters.values import Elements
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
-
-REALS = 1e-4
-"""Where torch rounds otherwise than the graph, reals may differ by this share of the largest in their layer."""
-
-LOGITS = 1e-5
-"""Where all layers sum integers, logits alone may differ, by this share of the largest: their batch norm is folded."""
 
 OWN_IMAGES = 4  # of the user's, besides the probes
 PROBED = 1 << 21  # elements of torch's values for the images of noise: small networks get more of them
@@ -61,7 +56,12 @@ _ELEMENTWISE = (Add, BatchNorm, Bias, Divide, Hardtanh, Relu, Scale, Sign, ToRea
 
 @dataclass(frozen=True)
 class Faithfulness:
-    """How a graph compares with its module; a graph that failed has none."""
+    """How a graph compares with its module; a graph that failed has none.
+
+    Where all layers sum integers, logits alone may differ, since their batch norm is folded: by ``LAST_BITS``. Where
+    torch rounds otherwise than the graph, reals and logits may differ by ``OWN_ORDER``, and bits where torch's value in
+    front of the sign is within it.
+    """
 
     images: int
     bits: int  # compared, of all signs and all images together
@@ -111,7 +111,9 @@ def check(captured: Captured, lowered: Graph, own: NDArray[np.uint8] | None = No
         for start, end in [*_batches(elements, len(images)), (0, 1)]
     ]
     bits, near, logits = zip(*done, strict=True)
-    return Faithfulness(len(images), sum(bits), sum(near), max(logits), roundings, REALS if roundings else LOGITS)
+    return Faithfulness(
+        len(images), sum(bits), sum(near), max(logits), roundings, OWN_ORDER if roundings else LAST_BITS
+    )
 
 
 def _check_batch(
@@ -134,7 +136,7 @@ def _check_batch(
         if wanted is None:
             return found
         if kind is Kind.REAL:
-            right = np.abs(found - wanted) <= REALS * np.abs(wanted).max()
+            right = np.abs(found - wanted) <= OWN_ORDER * np.abs(wanted).max()
             _expect(captured, name, names, right, found, wanted)
             return found
         right = found == wanted
@@ -142,13 +144,13 @@ def _check_batch(
         if roundings and (front := _front(node)) is not None:
             before = _in_graph_order(captured.graph, name, elements, recorded[front])
             assert before is not None
-            right |= np.abs(before) <= REALS * np.abs(before).max()
+            right |= np.abs(before) <= OWN_ORDER * np.abs(before).max()
         _expect(captured, name, names, right, found, wanted)
         return wanted
 
     logits = reference.follow(lowered, images, visit).reshape(len(images), -1)
     expected: Reals = eager.reshape(logits.shape).numpy()
-    return bits, near, _check_logits(captured, names, logits, expected, REALS if roundings else LOGITS)
+    return bits, near, _check_logits(captured, names, logits, expected, OWN_ORDER if roundings else LAST_BITS)
 
 
 def _check_logits(captured: Captured, names: list[str], found: Reals, wanted: Reals, bound: float) -> float:
@@ -168,7 +170,7 @@ def _expect_same(captured: Captured, names: list[str], x: Tensor, eager: Tensor,
     wrong = [name for name, row in zip(names, eager, strict=True) if not torch.all(torch.isfinite(row))]
     if wrong:
         raise CheckFailed(f"{type(module).__name__} answers NaN or infinity on {wrong[0]}: the training diverged")
-    limit = 0.0 if exact else REALS * float(eager.abs().max())
+    limit = 0.0 if exact else OWN_ORDER * float(eager.abs().max())
     if eager.numel() != traced.numel() or float((eager.flatten() - traced.flatten()).abs().max()) > limit:
         line = lonely_line(module, tuple(x.shape[1:])) if len(x) == 1 else forward_line(module)
         raise CheckFailed(

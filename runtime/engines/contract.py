@@ -4,12 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-LAST_BITS = 1e-5
-"""For logits: another order of the last multiplications and additions."""
-
-OWN_ORDER = 1e-4
-"""For reals that are sums in another order than the reference's."""
-
 
 @dataclass(frozen=True)
 class Contract:

@@ -23,11 +23,12 @@ from pydantic import NonNegativeInt
 from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.lce import read
 from bnn_toolchain.converters.lce.flat import with_outputs
+from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.runtime import lce_environment
 from bnn_toolchain.runtime.digest import Hidden
-from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
+from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.stored import parse
 
 Kernel = Literal["indirect", "optimized", "reference"]

@@ -19,11 +19,12 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.capture import capture
 from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
+from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.layers import Sign as SignModule
 from bnn_toolchain.runtime.digest import Hidden
-from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
+from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.near_ties import bits_in_front
 
 ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)

@@ -19,6 +19,7 @@ from bnn_toolchain.converters.ops import (
     Relu,
     Threshold,
 )
+from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
@@ -74,7 +75,7 @@ def test_a_graph_of_integers_is_compared_without_a_tolerance():
     captured = capture(binary(), SPEC)
     found = faithful.check(captured, lower(captured.graph))
     assert found.roundings == ()
-    assert (found.images, found.bits_near, found.bound) == (21, 0, faithful.LOGITS)
+    assert (found.images, found.bits_near, found.bound) == (21, 0, LAST_BITS)
     assert found.bits == 22 * (9 * 12 + 7 * 12 + 33)  # the images in a batch, and the first alone
     assert found.logits <= 1e-6
 
@@ -83,7 +84,7 @@ def test_where_reals_are_summed_the_bound_is_stated():
     captured = capture(mixed(), SPEC)
     found = faithful.check(captured, lower(captured.graph))
     assert found.roundings[0] == "0 sums reals"
-    assert found.bound == faithful.REALS
+    assert found.bound == OWN_ORDER
     assert "bits may differ within the bound of a threshold, since 0 sums reals" in str(found)
 
 

@@ -11,13 +11,14 @@ from torch import nn
 from torch.nn import functional
 
 from bnn_toolchain.converters import convert, onnx
+from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError, Unsupported, UsageError
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.layers.sign import sign
 from bnn_toolchain.own_module import load_module
-from bnn_toolchain.runtime.engines.contract import LAST_BITS, OWN_ORDER, Contract
+from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.engines.torch import TorchSession, of_module
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of

@@ -9,8 +9,9 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph import Node
 from bnn_toolchain.converters.ops import Affine, BinaryConv2dThreshold, Threshold
 from bnn_toolchain.converters.reference import run
+from bnn_toolchain.converters.rounding import OWN_ORDER
 from bnn_toolchain.errors import CheckFailed, UsageError
-from bnn_toolchain.runtime.engines.contract import OWN_ORDER, Contract
+from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.validate import Contender, validate
 from tests.converters.graphs import fused, images, mixed
