@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -91,6 +92,16 @@ def lonely_line(module: nn.Module, shape: tuple[int, ...]) -> str:
         return _batch_guard(module, torch.zeros(BATCH, *shape)) or forward_line(module)
 
 
+def _running_line() -> str:
+    """``file:line`` of the innermost frame of the user's that is running now; no source file is opened for it."""
+    for frame, line in traceback.walk_stack(None):
+        file = frame.f_code.co_filename
+        if not file.startswith("<") and not _is_inner(file):
+            return f"{file}:{line}"
+    return ""
+
+
+@cache
 def _is_inner(file: str) -> bool:
     path = Path(file)
     return not path.is_absolute() or any(path.is_relative_to(folder) for folder in _INNER)
@@ -103,7 +114,7 @@ class _Lines(TorchFunctionMode):
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        line = user_line(traceback.extract_stack())
+        line = _running_line()
         if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
             return args[0].detach()
         if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
@@ -165,7 +176,7 @@ def _batch_guard(module: nn.Module, example: torch.Tensor) -> str:
 
     def listen(record: logging.LogRecord) -> bool:
         if "guard added" in record.msg:
-            found.append(user_line(traceback.extract_stack()) or forward_line(module))
+            found.append(_running_line() or forward_line(module))
         return False
 
     log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
