@@ -42,8 +42,6 @@ def translate(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
         raise Unsupported(f"a region ({node.target}): all images must take one path, with nothing around it")
     if _base(node) in _CHECKS:
         return None
-    if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) and "dropout" not in _base(node):
-        raise Unsupported(f"{_base(node)} draws random numbers, in evaluation mode too: leave it out there")
     operands = [traced[value] for value in node.all_input_nodes]
     if not any(isinstance(x, Elements | Padded | AtLeastZero | tuple) for x in operands) or _base(node) in _LIKE:
         return _fold(layers, node, traced)
@@ -132,7 +130,7 @@ def _operator(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
         case _ if name in aten_affine.NAMES:
             result = aten_affine.affine(layers, name, get)
         case _:
-            raise Unsupported(f"{_base(node)} has no place in the graph: {remedy(_base(node))}")
+            raise Unsupported(_without_place(node))
     expected = value_shape(node)
     if isinstance(result, Elements) and result.index is None:
         found = layers.builder.value(result.source).shape
@@ -148,7 +146,7 @@ def _over(layers: Layers, get: Get, mean: bool, dims: list[int] | None, keep: bo
     if not isinstance(x, Elements):
         raise Unsupported("padding in front of something else than a convolution: pad before convolutions only")
     rank = positions(layers.builder, x).ndim - 1
-    return summed(layers.builder, x, layers.path, layers.call, dims or list(range(rank)), keep, mean)
+    return summed(layers.builder, x, layers.place, dims or list(range(rank)), keep, mean)
 
 
 def _windows(get: Get) -> tuple[int, int] | None:
@@ -213,6 +211,8 @@ def _size(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
 
 def _fold(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
     """Evaluates what depends on parameters and sizes alone."""
+    if _is_random(node):
+        raise Unsupported(_without_place(node))
 
     def value(argument: Node) -> Any:
         match traced[argument]:
@@ -237,6 +237,14 @@ def _fold(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
             return BatchSize(result)
         case _:
             raise Unsupported("a number that depends on how many images there are")
+
+
+def _is_random(node: Node) -> bool:
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
+
+
+def _without_place(node: Node) -> str:
+    return f"{_base(node)} has no place in the graph: {remedy(_base(node), _is_random(node))}"
 
 
 def _arguments(node: Node) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def affine(layers: Layers, name: str, get: Get) -> Traced:
                 raise Unsupported("a product of two values of the image: multiply by a number or a scale per channel")
             factor = _number(second) * get("value")
             if isinstance(first, Elements):
-                layers.roundings.append(f"{layers.path}: {_ONE_STEP}")
+                layers.roundings.append(f"{layers.place.path}: {_ONE_STEP}")
                 return _sum(layers, _apply(layers, first, Scale, factor), x, 1.0)
             return _sum(layers, x, Constant(_number(first) * factor), 1.0)
 
@@ -70,7 +70,7 @@ def _sum(layers: Layers, x: Any, y: Any, factor: float) -> Elements:
         case Elements(), _:
             product = _number(y).to(torch.float64) * factor
             if abs(factor) != 1 and torch.any(product.to(torch.float32) != product):
-                layers.roundings.append(f"{layers.path}: {_ONE_STEP}")
+                layers.roundings.append(f"{layers.place.path}: {_ONE_STEP}")
             return _apply(layers, x, Bias, product)
         case _:
             return _sum(layers, _times(layers, y, factor), x, 1.0)
@@ -78,7 +78,7 @@ def _sum(layers: Layers, x: Any, y: Any, factor: float) -> Elements:
 
 def _times(layers: Layers, x: Elements, factor: float) -> Elements:
     if abs(factor) != 1 and np.frexp(factor)[0] != 0.5:
-        layers.roundings.append(f"{layers.path}: {_ONE_STEP}")
+        layers.roundings.append(f"{layers.place.path}: {_ONE_STEP}")
     return _apply(layers, x, Scale, factor)
 
 
@@ -108,7 +108,7 @@ def _apply(layers: Layers, x: Traced, op: type[Scale] | type[Bias] | type[Divide
     number = _number(operand).to(torch.float32)
     neutral = torch.all(number == (0 if op is Bias else 1))
     if x.index is not None and x.index.shape[-1] == 1:
-        spread = torch.full((positions(layers.builder, Elements(x.source, "", "")).numel(),), torch.nan)
+        spread = torch.full((positions(layers.builder, Elements(x.source, x.place)).numel(),), torch.nan)
         try:
             spread[x.index.flatten()] = number.expand(x.index.shape[:-1]).reshape(-1)
         except RuntimeError as error:  # the constant makes the value larger
@@ -125,7 +125,7 @@ def _apply(layers: Layers, x: Traced, op: type[Scale] | type[Bias] | type[Divide
         per_channel = None
     if per_channel is None:
         raise Unsupported(_misfit(number, shape))
-    return Elements(source, x.path, x.call) if neutral else layers.add(op(per_channel), source)
+    return Elements(source, x.place) if neutral else layers.add(op(per_channel), source)
 
 
 def _per_channel(spread: Tensor) -> NDArray[np.float32] | None:

@@ -25,7 +25,7 @@ from bnn_toolchain.converters.ops import (
     Scale,
     pack_bits,
 )
-from bnn_toolchain.converters.values import Constant, Elements, Padded, Traced, activation
+from bnn_toolchain.converters.values import Constant, Elements, Padded, Place, Traced, activation
 from bnn_toolchain.errors import Unsupported
 
 Get: TypeAlias = Callable[[str], Any]
@@ -37,13 +37,12 @@ class Layers:
     """Adds operators to ``builder`` for one traced call of one module."""
 
     builder: Builder
-    path: str
-    call: str
+    place: Place
     roundings: list[str]
     """Why torch's own arithmetic rounds where the graph's does not, if it does: one sentence each."""
 
     def add(self, op: Op, *inputs: Activation) -> Elements:
-        return Elements(self.builder.add(self.path, self.call, op, *inputs), self.path, self.call)
+        return Elements(self.builder.add(self.place.path, self.place.call, op, *inputs), self.place)
 
     def read(self, x: Traced) -> Activation:
         """``x`` as a value of the graph.
@@ -62,8 +61,8 @@ class Layers:
     def elementwise(self, op: Op, x: Traced) -> Elements:
         """``op``, the same for every element, of ``x``: views of its source stay views of the result."""
         if isinstance(x, Elements) and x.index is not None and x.index.shape[-1] == 1:
-            result = self.builder.add(self.path, self.call, op, x.source)
-            return Elements(result, self.path, self.call, x.index)
+            result = self.builder.add(self.place.path, self.place.call, op, x.source)
+            return Elements(result, self.place, x.index)
         return self.add(op, self.read(x))
 
     def pad(self, x: Traced, pads: list[int], value: float | None, mode: str) -> Traced:
@@ -110,7 +109,7 @@ class Layers:
 
     def _scaled(self, x: Elements, scale: Tensor | None, bias: Tensor | None, exact: bool) -> Elements:
         if not exact:
-            self.roundings.append(f"{self.path}: the weights are signs times a scale, and torch sums their products")
+            self.roundings.append(f"{self.place.path}: its weights are signs times a scale, whose products torch sums")
         if scale is not None:
             x = self.add(Scale(array(scale)), x.source)
         return x if bias is None else self.add(Bias(array(bias)), x.source)

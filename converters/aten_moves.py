@@ -92,4 +92,4 @@ def _gathered(layers: Layers, x: Elements, places: torch.Tensor) -> Elements:
     """The elements of ``x`` at ``places``, float64 indices into what torch sees, in their shape."""
     index = positions(layers.builder, x)
     flat = index.reshape(-1, index.shape[-1])
-    return Elements(x.source, layers.path, layers.call, flat[places.to(torch.int64)], x.factor)
+    return Elements(x.source, layers.place, flat[places.to(torch.int64)], x.factor)

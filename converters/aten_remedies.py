@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def remedy(name: str) -> str:
+def remedy(name: str, is_random: bool) -> str:
     """Half a sentence for the operator ``name``, such as "sigmoid"; it names nothing that is refused itself."""
     match name:
         case "sign" | "sgn" | "where" | "ge" | "gt" | "lt" | "le" | "heaviside" | "copysign" | "sign_":
@@ -41,6 +41,8 @@ def remedy(name: str) -> str:
             return "a model file cannot compute with what it reads from the image in Python: stay with tensors"
         case "lstm" | "gru" | "rnn_tanh" | "scaled_dot_product_attention" | "embedding":
             return "the graph holds feed-forward networks of convolutions and dense layers"
+        case _ if is_random:
+            return "it draws random numbers, in evaluation mode too: leave it out there"
         case _:
             return (
                 "the graph holds convolutions, dense layers, batch norms, ReLU, Hardtanh, signs, max pooling, the mean "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from bnn_toolchain.converters.build import PIXELS, Builder
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.ops import PixelNormalize
 from bnn_toolchain.converters.trace import described, forward_line, line_of, trace
-from bnn_toolchain.converters.values import Constant, Elements, Traced, activation
+from bnn_toolchain.converters.values import Constant, Elements, Place, Traced, activation
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
 from bnn_toolchain.layers import unwrapped
@@ -35,15 +35,6 @@ class Captured:
     constants: dict[Node, torch.Tensor]  # what the program computes from parameters alone
     outputs: tuple[int, ...]  # which of the program's outputs are the module's tensors
     roundings: tuple[str, ...]  # why torch's own arithmetic rounds where the graph's does not
-
-
-@dataclass(frozen=True)
-class _Place:
-    """Where a traced operator comes from."""
-
-    path: str  # of the torch module, "" for the root
-    call: str  # differs between two calls of one module
-    line: str  # file:line of the user's, "" if none of it is the user's code
 
 
 def capture(module: nn.Module, spec: InputSpec) -> Captured:
@@ -64,7 +55,7 @@ def capture(module: nn.Module, spec: InputSpec) -> Captured:
     program = trace(frozen, spec)
     builder = Builder(spec)
     scale, offset = np.array(spec.scale, np.float32), np.array(spec.offset, np.float32)
-    image = Elements(builder.add("input", "input", PixelNormalize(scale, offset), PIXELS), "input", "input")
+    image = Elements(builder.add("input", "input", PixelNormalize(scale, offset), PIXELS), Place("input", "input", ""))
     traced: dict[Node, Traced] = {node: image for node in program.graph.nodes if node.op == "placeholder"}
     traced |= {node: Constant(value) for node, value in _parameters(program).items()}
     translation = _Translation(frozen, builder, traced)
@@ -78,7 +69,9 @@ def capture(module: nn.Module, spec: InputSpec) -> Captured:
     try:
         graph, names = builder.graph(builder.as_real(activation(builder, last)))
     except Unsupported as error:
-        raise Unsupported(f"{described('', forward_line(frozen))} returns {error}") from error
+        raise Unsupported(
+            f"{described('', forward_line(frozen))} returns what the graph cannot yield: {error}"
+        ) from error
     followed: dict[str, tuple[Node, Elements]] = {}
     for node, x in traced.items():
         if isinstance(x, Elements) and x.source in names:
@@ -132,19 +125,20 @@ class _Translation:
             self.traced[node] = None  # what it reads was refused
             return
         place = _place(node, self.module)
-        layers = Layers(self.builder, place.path or node.name, place.call or node.name, self.roundings)
+        named = replace(place, path=place.path or node.name, call=place.call or node.name)
+        layers = Layers(self.builder, named, self.roundings)
         try:
             self.traced[node] = translate(layers, node, self.traced)
         except Unsupported as error:
             self.refused.append(f"{described(place.path, place.line)}: {error}")
             self.traced[node] = self._stand_in(node, place)
 
-    def _stand_in(self, node: Node, place: _Place) -> Elements | None:
+    def _stand_in(self, node: Node, place: Place) -> Elements | None:
         """What lets those be examined that read the refused ``node``; None if they cannot be."""
         shape, value = value_shape(node), node.meta.get("val")
         if not shape or not isinstance(value, torch.Tensor) or value.dtype != torch.float32:
             return None
-        return Elements(self.builder.placeholder(place.path, shape), place.path, place.call)
+        return Elements(self.builder.placeholder(place.path, shape), place)
 
 
 def _outputs(program: torch.export.ExportedProgram) -> dict[int, Node]:
@@ -172,10 +166,10 @@ def _logits(module: nn.Module, outputs: dict[int, Node], traced: dict[Node, Trac
             raise Unsupported(f"{place} returns a tensor that does not depend on the image: return logits")
 
 
-def _place(node: Node, module: nn.Module) -> _Place:
+def _place(node: Node, module: nn.Module) -> Place:
     stack: dict[str, Any] = node.meta.get("nn_module_stack") or {}
     call, path = "", ""
     if stack:
         call = list(stack)[-1]
         path = stack[call][0]
-    return _Place(path, call if path else "", line_of(node) or forward_line(module))
+    return Place(path, call if path else "", line_of(node) or forward_line(module))

@@ -49,6 +49,7 @@ from bnn_toolchain.errors import CheckFailed
 OWN_IMAGES = 4  # of the user's, besides the probes
 PROBED = 1 << 21  # elements of torch's values for the images of noise: small networks get more of them
 MOST_NOISE = 16
+ALONE = ((0, 1), (1, 2))  # two batches of one image: a module that remembers the image before is found by the second
 RECORDED = 1 << 26  # elements of torch's values that are kept at a time
 
 _ELEMENTWISE = (Add, BatchNorm, Bias, Divide, Hardtanh, Relu, Scale, Sign, ToReal)
@@ -108,7 +109,7 @@ def check(captured: Captured, lowered: Graph, own: NDArray[np.uint8] | None = No
     roundings = _roundings(captured, lowered)
     done = [
         _check_batch(captured, lowered, roundings, names[start:end], images[start:end])
-        for start, end in [*_batches(elements, len(images)), (0, 1)]
+        for start, end in [*_batches(elements, len(images)), *ALONE]
     ]
     bits, near, logits = zip(*done, strict=True)
     return Faithfulness(

@@ -47,6 +47,15 @@ class AtLeastZero:
     source: Elements
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a traced operator comes from."""
+
+    path: str  # of the torch module, "" for the root
+    call: str  # differs between two calls of one module
+    line: str  # file:line of the user's, "" if none of it is the user's code
+
+
 @dataclass(frozen=True, eq=False)
 class Elements:
     """Elements of an activation, moved or summed: what views, permutations and means of it yield.
@@ -55,8 +64,7 @@ class Elements:
     """
 
     source: Activation
-    path: str  # of the module that moved them last,
-    call: str  # and its call
+    place: Place  # where they were moved or summed last
     index: Tensor | None = None
     """int64 [IMAGES, …, K], the shape that torch sees with one more axis: each element is the sum of K elements of the
     source, by their positions in [IMAGES, C, H, W]; None for the source as it is."""
@@ -75,7 +83,7 @@ def positions(builder: Builder, elements: Elements) -> Tensor:
     return torch.arange(prod(shape)).reshape(*shape, 1)
 
 
-def summed(builder: Builder, x: Elements, path: str, call: str, dims: list[int], keep: bool, mean: bool) -> Elements:
+def summed(builder: Builder, x: Elements, place: Place, dims: list[int], keep: bool, mean: bool) -> Elements:
     """The sum or mean of ``x`` over the axes ``dims`` of what torch sees."""
     index = positions(builder, x)
     rank = index.ndim - 1
@@ -84,7 +92,7 @@ def summed(builder: Builder, x: Elements, path: str, call: str, dims: list[int],
     kept = [axis for axis in range(rank) if axis not in axes]
     shape = [1 if axis in axes else side for axis, side in enumerate(index.shape[:-1]) if keep or axis not in axes]
     gathered = index.permute(*kept, *axes, rank).reshape(*shape, count * index.shape[-1])
-    return Elements(x.source, path, call, gathered, x.factor / count if mean else x.factor)
+    return Elements(x.source, place, gathered, x.factor / count if mean else x.factor)
 
 
 def activation(builder: Builder, x: Elements) -> Activation:
@@ -99,20 +107,22 @@ def activation(builder: Builder, x: Elements) -> Activation:
     found = builder.value(x.source).shape
     own = x.index[0].sort(-1).values if x.index.shape[0] == IMAGES else None
     if own is None or not torch.equal(x.index[1].sort(-1).values, own + prod(found)):
-        raise Unsupported("a view, or a sum, that mixes the images of a batch: the first axis must stay the images")
+        raise Unsupported(
+            f"a view or a sum{_written(x)} mixes the images of a batch: the first axis must stay the images"
+        )
     if sums == 1:
         return _moved(builder, x, shape, found, own.flatten())
     channels = torch.arange(prod(found)).reshape(found[0], -1)
     if len(found) == 3 and shape in ((found[0],), (found[0], 1, 1)) and torch.equal(own.reshape(-1, sums), channels):
-        pooled = builder.add(x.path, x.call, GlobalAveragePool(), x.source)
+        pooled = builder.add(x.place.path, x.place.call, GlobalAveragePool(), x.source)
         if len(shape) == 1:
-            pooled = builder.add(x.path, x.call, Flatten(channels_last=False), pooled)
+            pooled = builder.add(x.place.path, x.place.call, Flatten(channels_last=False), pooled)
         factor = x.factor * sums
         if factor == 1:
             return pooled
-        return builder.add(x.path, x.call, Scale(torch.full((found[0],), factor).numpy()), pooled)
+        return builder.add(x.place.path, x.place.call, Scale(torch.full((found[0],), factor).numpy()), pooled)
     raise Unsupported(
-        f"a sum or mean that makes {_text(shape)} of {_text(found)}: only that over height and width exists"
+        f"a sum or mean{_written(x)} makes {_text(shape)} of {_text(found)}: only that of the whole image exists"
     )
 
 
@@ -123,17 +133,21 @@ def _moved(builder: Builder, x: Elements, shape: tuple[int, ...], found: tuple[i
         return x.source
     if shape == (prod(found),) and len(found) == 3:
         if torch.equal(order, ordered):
-            return builder.add(x.path, x.call, Flatten(channels_last=False), x.source)
+            return builder.add(x.place.path, x.place.call, Flatten(channels_last=False), x.source)
         if torch.equal(order, ordered.reshape(found).permute(1, 2, 0).flatten()):
-            return builder.add(x.path, x.call, Flatten(channels_last=True), x.source)
+            return builder.add(x.place.path, x.place.call, Flatten(channels_last=True), x.source)
     if order.shape == ordered.shape and torch.equal(order, ordered):
         raise Unsupported(
             f"a reshape of {_text(found)} to {_text(shape)}: only flattening to one row of features exists"
         )
     raise Unsupported(
-        f"a view that makes {_text(shape)} of {_text(found)} by leaving out, repeating or reordering values: "
+        f"a view{_written(x)} makes {_text(shape)} of {_text(found)} by leaving out, repeating or reordering values: "
         "let every layer read whole images in torch's order"
     )
+
+
+def _written(x: Elements) -> str:
+    return f" ({x.place.line})" if x.place.line else ""
 
 
 def _text(shape: tuple[int, ...]) -> str:

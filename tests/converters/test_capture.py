@@ -154,7 +154,7 @@ def test_every_operator_without_a_place_is_named_with_its_module_line_and_remedy
         (nn.Sequential(nn.Hardtanh(0, 6)), "only the bounds -1 and 1 exist"),
         (nn.Sequential(nn.LSTM(6, 2)), "Sequential fails on images of"),
         (nn.Sequential(nn.Linear(7, 2)), "Sequential fails on images of"),
-        (nn.Sequential(nn.Unflatten(2, (4, 2))), "returns a reshape of 3x8x6 to 3x4x2x6"),
+        (nn.Sequential(nn.Unflatten(2, (4, 2))), "returns what the graph cannot yield: a reshape of 3x8x6 to 3x4x2x6"),
         (nn.Sequential(nn.Flatten(0)), "mixes the images"),
     ],
 )

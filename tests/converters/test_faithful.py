@@ -76,7 +76,7 @@ def test_a_graph_of_integers_is_compared_without_a_tolerance():
     found = faithful.check(captured, lower(captured.graph))
     assert found.roundings == ()
     assert (found.images, found.bits_near, found.bound) == (21, 0, LAST_BITS)
-    assert found.bits == 22 * (9 * 12 + 7 * 12 + 33)  # the images in a batch, and the first alone
+    assert found.bits == 23 * (9 * 12 + 7 * 12 + 33)  # the images in a batch, and two alone
     assert found.logits <= 1e-6
 
 
@@ -165,6 +165,17 @@ class Alone(nn.Module):
         return features * 2 if x.shape[0] == 1 else features
 
 
+class Remembering(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = BinaryLinear(144, 3)
+        self.last = None
+
+    def forward(self, x):
+        last, self.last = self.last, x
+        return self.layer((x if last is None or last.shape != x.shape else x + last).flatten(1))
+
+
 class Squeezed(nn.Module):
     def __init__(self):
         super().__init__()
@@ -178,6 +189,11 @@ class Squeezed(nn.Module):
     ("module", "message", "line"),
     [
         (Counting(), "answers a batch of 1 otherwise than its trace", Counting.forward.__code__.co_firstlineno),
+        (
+            Remembering(),
+            "answers a batch of 1 otherwise than its trace",
+            Remembering.forward.__code__.co_firstlineno + 2,
+        ),
         (Alone(), "answers a batch of 1 otherwise than its trace", Alone.forward.__code__.co_firstlineno + 2),
         (Squeezed(), "fails on a batch of 1: IndexError", Squeezed.forward.__code__.co_firstlineno + 1),
     ],
@@ -199,4 +215,4 @@ def test_convert_tells_how_they_compare():
     told = []
     convert(binary(), SPEC, announce=told.append)
     assert len(told) == 1
-    assert told[0].startswith("the graph answers as the module on 21 images: 0 of 4,950 bits differ, logits by ")
+    assert told[0].startswith("the graph answers as the module on 21 images: 0 of 5,175 bits differ, logits by ")
