@@ -153,7 +153,9 @@ def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsu
         return Unsupported(
             f"{described(type(module).__name__, line)} fails on images of {list(example.shape[1:])}: {_first_line(own)}"
         )
-    if isinstance(error, GuardOnDataDependentSymNode):
+    if isinstance(error, GuardOnDataDependentSymNode) or "higher order operator" in str(
+        error
+    ):  # torch.cond and its like
         reason = "the code asks for the values of the image (a branch, an index or a number made from them)"
         remedy = "a model file has one path for all images: compute both sides, or choose before the model"
     elif guard := _batch_guard(module, example):
