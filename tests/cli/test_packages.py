@@ -124,7 +124,7 @@ def test_a_package_that_is_there_but_broken():
         raise broken
     assert str(caught.value) == (
         "torch is installed but cannot be imported (libgomp.so.1: cannot open shared object file): "
-        "pip install 'torch>=2.9' --force-reinstall"
+        "pip install 'torch>=2.10' --force-reinstall"
     )
     for error in (ImportError("no", name="bnn_toolchain.nothing"), ImportError("no")):
         with pytest.raises(ImportError, match="no"), named_packages():
