@@ -187,10 +187,7 @@ def _cast(layers: Layers, node: Node, x: Traced) -> Traced:
             return x
         if whole and dtype in (torch.int32, torch.int64):
             return x
-    raise Unsupported(
-        f"a cast to {str(dtype).removeprefix('torch.')} that changes values (autocast makes such casts too): "
-        "stay in float32"
-    )
+    raise Unsupported(f"a cast to {str(dtype).removeprefix('torch.')} that changes values: stay in float32")
 
 
 def _expect_float32(node: Node, traced: dict[Node, Traced]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -62,7 +62,7 @@ class Layers:
         """``op``, the same for every element, of ``x``: views of its source stay views of the result."""
         if isinstance(x, Elements) and x.index is not None and x.index.shape[-1] == 1:
             result = self.builder.add(self.place.path, self.place.call, op, x.source)
-            return Elements(result, self.place, x.index)
+            return Elements(result, replace(self.place, line=x.place.line), x.index)
         return self.add(op, self.read(x))
 
     def pad(self, x: Traced, pads: list[int], value: float | None, mode: str) -> Traced:

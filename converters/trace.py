@@ -41,6 +41,8 @@ def trace(module: nn.Module, spec: InputSpec) -> torch.export.ExportedProgram:
     Raises:
         Unsupported: the module fails, or does what no program without its Python code can do.
     """
+    if isinstance(module, torch.jit.ScriptModule):
+        raise Unsupported("a program of torch.jit cannot be captured: give the module that it was made of")
     example = torch.zeros(BATCH, spec.channels, spec.height, spec.width)
     images = ({0: torch.export.Dim("batch")},)
     try:
@@ -110,7 +112,8 @@ def _is_inner(file: str) -> bool:
 class _Lines(TorchFunctionMode):
     """Notes the user's line with every operator: torch's own note has the line of ``forward``, not of what it calls.
 
-    torch.export does not see ``x.data`` either, nor an assignment to it: the first is what detach yields.
+    torch.export does not see ``x.data`` either, nor an assignment to it: the first is what detach yields. And it shows
+    autocast by its casts alone, without their lines.
     """
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -121,6 +124,11 @@ class _Lines(TorchFunctionMode):
             raise Unsupported(
                 f"this model cannot be captured:\n  - {described('', line)}: an assignment to .data while the model "
                 "runs: compute a new tensor and use that"
+            )
+        if torch.is_autocast_enabled("cpu"):
+            raise Unsupported(
+                f"this model cannot be captured:\n  - {described('', line)}: autocast, which casts what layers read: "
+                "leave it out of forward, since engines compute in float32"
             )
         with annotate({_LINE: line}):
             return func(*args, **(kwargs or {}))
