@@ -17,7 +17,7 @@ from bnn_toolchain.converters.aten_layers import Layers
 from bnn_toolchain.converters.build import PIXELS, Builder
 from bnn_toolchain.converters.graph import Graph
 from bnn_toolchain.converters.ops import PixelNormalize
-from bnn_toolchain.converters.trace import described, forward_line, line_of, trace
+from bnn_toolchain.converters.trace import described, forward_line, line_of, refusal, trace
 from bnn_toolchain.converters.values import Constant, Elements, Place, Traced, activation
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
@@ -63,7 +63,7 @@ def capture(module: nn.Module, spec: InputSpec) -> Captured:
         if node.op == "call_function":
             translation.add(node)
     if refused := _changed_buffers(program, frozen) + translation.refused:
-        raise Unsupported("this model cannot be captured:\n" + "\n".join(f"  - {line}" for line in refused))
+        raise refusal(refused)
     outputs = _outputs(program)
     last = _logits(frozen, outputs, traced)
     try:

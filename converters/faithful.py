@@ -20,18 +20,13 @@ from torch.utils import _pytree
 
 from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.capture import Captured
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph import Graph, sums_reals
 from bnn_toolchain.converters.ops import (
     Add,
     BatchNorm,
     Bias,
-    BinaryConv2d,
-    BinaryDense,
-    Conv,
     Divide,
     Flatten,
-    Gemm,
-    GlobalAveragePool,
     Hardtanh,
     Kind,
     Relu,
@@ -39,6 +34,7 @@ from bnn_toolchain.converters.ops import (
     Sign,
     ToReal,
 )
+from bnn_toolchain.converters.probes import probes
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.converters.sums import Reals
 from bnn_toolchain.converters.trace import described, error_line, forward_line, lonely_line
@@ -77,21 +73,6 @@ class Faithfulness:
         return f"the graph answers as the module on {self.images} images: {how}{why}"
 
 
-def probes(spec: InputSpec, noise: int) -> dict[str, NDArray[np.uint8]]:
-    """Images uint8 [H, W, C] by their names: those that reach the corners of a network, and so many of noise."""
-    row, column = np.indices((spec.height, spec.width))
-    plain = {
-        "all 0": np.zeros_like(row),
-        "all 255": np.full_like(row, 255),
-        "a checkerboard": (row + column) % 2 * 255,
-        "a gradient downwards": row * 255 // max(1, spec.height - 1),
-        "a gradient to the right": column * 255 // max(1, spec.width - 1),
-    }
-    random = np.random.default_rng(0).integers(0, 256, (noise, *spec.shape), np.uint8)
-    wide = {name: np.broadcast_to(plane.astype(np.uint8)[..., None], spec.shape) for name, plane in plain.items()}
-    return {**{f"noise {i}": image for i, image in enumerate(random)}, **wide}
-
-
 def check(captured: Captured, lowered: Graph, own: NDArray[np.uint8] | None = None) -> Faithfulness:
     """Compare ``lowered`` with the module that it was ``captured`` from, on probe images and the first of ``own``.
 
@@ -121,7 +102,7 @@ def _check_batch(
     captured: Captured, lowered: Graph, roundings: tuple[str, ...], names: list[str], images: NDArray[np.uint8]
 ) -> tuple[int, int, float]:
     """How many bits were compared, how many of them differ, and the difference of logits, as :class:`Faithfulness`."""
-    x = _normalised(images, lowered.spec)
+    x = _seen(images, lowered.spec)
     eager = _eager(captured, x)
     traced, recorded = _program(captured, x, _needed(captured, lowered))
     _expect_same(captured, names, x, eager, traced, exact=not roundings)
@@ -251,14 +232,8 @@ def _roundings(captured: Captured, lowered: Graph) -> tuple[str, ...]:
     found = list(captured.roundings)
     if any(frexp(scale)[0] != 0.5 for scale in lowered.spec.scale):
         found.append(f"the input is scaled by {lowered.spec.scale[0]:g}, which is no power of two")
-    for node in lowered.nodes:
-        match node.op:
-            case Conv() | Gemm() | GlobalAveragePool():
-                found.append(f"{node.name} sums reals")
-            case BinaryConv2d() | BinaryDense() if lowered.values[node.inputs[0]].kind is Kind.REAL:
-                found.append(f"{node.name} sums reals")
-            case Sign():
-                found.append(f"{node.name} reads a real value")
+    found += [f"{name} sums reals" for name in sums_reals(lowered)]
+    found += [f"{node.name} reads a real value" for node in lowered.nodes if isinstance(node.op, Sign)]
     return tuple(found)
 
 
@@ -274,11 +249,9 @@ def _batches(elements: int, images: int) -> Iterator[tuple[int, int]]:
         yield start, min(images, start + step)
 
 
-def _normalised(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
+def _seen(images: NDArray[np.uint8], spec: InputSpec) -> Tensor:
     """What a module of torch sees of uint8 ``images`` [N, H, W, C]: float32 [N, C, H, W]."""
-    scale, offset = np.array(spec.scale, np.float32), np.array(spec.offset, np.float32)
-    pixels = (images.astype(np.float32) - offset) * scale
-    return torch.from_numpy(np.ascontiguousarray(pixels.transpose(0, 3, 1, 2)))
+    return torch.from_numpy(np.ascontiguousarray(spec.normalised(images).transpose(0, 3, 1, 2)))
 
 
 def _eager(captured: Captured, x: Tensor) -> Tensor:

@@ -96,12 +96,13 @@ class Graph:
         return Graph(self.spec, tuple(nodes), self.decided_by)
 
 
-def sums_reals(graph: Graph) -> bool:
-    """Whether some layer adds up reals, so that its result depends on the order of the sum."""
-    return any(
-        isinstance(node.op, Conv | Gemm | GlobalAveragePool | AveragePool)
-        or (isinstance(node.op, BinaryConv2d | BinaryDense) and graph.values[node.inputs[0]].kind is Kind.REAL)
+def sums_reals(graph: Graph) -> tuple[str, ...]:
+    """The nodes that add up reals, so that their results depend on the order of the sum."""
+    return tuple(
+        node.name
         for node in graph.nodes
+        if isinstance(node.op, Conv | Gemm | GlobalAveragePool | AveragePool)
+        or (isinstance(node.op, BinaryConv2d | BinaryDense) and graph.values[node.inputs[0]].kind is Kind.REAL)
     )
 
 

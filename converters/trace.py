@@ -55,7 +55,7 @@ def trace(module: nn.Module, spec: InputSpec) -> torch.export.ExportedProgram:
     except Unsupported:
         raise
     except Exception as error:  # user code runs here, and torch has no common base for what it raises
-        raise _refusal(module, example, error) from error
+        raise _explained(module, example, error) from error
 
 
 def user_line(frames: Iterable[traceback.FrameSummary]) -> str:
@@ -78,6 +78,16 @@ def forward_line(module: nn.Module) -> str:
 def described(name: str, line: str) -> str:
     """A module's path and the user's line, as messages begin."""
     return f"{name or 'the model itself'} ({line})" if line else name or "the model itself"
+
+
+def not_captured(line: str, reason: str) -> Unsupported:
+    """The refusal of a model for one ``reason``, at the user's ``line``."""
+    return refusal([f"{described('', line)}: {reason}"])
+
+
+def refusal(places: list[str]) -> Unsupported:
+    """The refusal of a model, with each place and its reason."""
+    return Unsupported("this model cannot be captured:\n" + "\n".join(f"  - {place}" for place in places))
 
 
 def error_line(error: Exception) -> str:
@@ -121,14 +131,11 @@ class _Lines(TorchFunctionMode):
         if func == torch.Tensor.data.__get__:  # type: ignore[attr-defined]
             return args[0].detach()
         if func == torch.Tensor.data.__set__:  # type: ignore[attr-defined]
-            raise Unsupported(
-                f"this model cannot be captured:\n  - {described('', line)}: an assignment to .data while the model "
-                "runs: compute a new tensor and use that"
-            )
+            raise not_captured(line, "an assignment to .data while the model runs: compute a new tensor and use that")
         if torch.is_autocast_enabled("cpu"):
-            raise Unsupported(
-                f"this model cannot be captured:\n  - {described('', line)}: autocast, which casts what layers read: "
-                "leave it out of forward, since engines compute in float32"
+            raise not_captured(
+                line,
+                "autocast, which casts what layers read: leave it out of forward, as engines compute in float32",
             )
         with annotate({_LINE: line}):
             return func(*args, **(kwargs or {}))
@@ -143,15 +150,15 @@ def _keep_aliases(program: torch.export.ExportedProgram) -> None:
     for node in program.graph.nodes:
         if str(node.target) in _DROPOUTS:
             if node.args[2]:
-                raise Unsupported(
-                    f"this model cannot be captured:\n  - {described('', line_of(node))}: a dropout that is on in "
-                    "evaluation mode too: use nn.Dropout, or pass training=self.training"
+                raise not_captured(
+                    line_of(node),
+                    "a dropout that is on in evaluation mode too: use nn.Dropout, or pass training=self.training",
                 )
             node.target, node.args = torch.ops.aten.alias.default, node.args[:1]
     program.graph_module.recompile()
 
 
-def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsupported:
+def _explained(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsupported:
     line = error_line(error)
     try:
         with torch.no_grad():
@@ -161,9 +168,8 @@ def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsu
         return Unsupported(
             f"{described(type(module).__name__, line)} fails on images of {list(example.shape[1:])}: {_first_line(own)}"
         )
-    if isinstance(error, GuardOnDataDependentSymNode) or "higher order operator" in str(
-        error
-    ):  # torch.cond and its like
+    is_region = "higher order operator" in str(error)  # torch.cond and its like
+    if is_region or isinstance(error, GuardOnDataDependentSymNode):
         reason = "the code asks for the values of the image (a branch, an index or a number made from them)"
         remedy = "a model file has one path for all images: compute both sides, or choose before the model"
     elif guard := _batch_guard(module, example):
@@ -173,7 +179,7 @@ def _refusal(module: nn.Module, example: torch.Tensor, error: Exception) -> Unsu
     else:
         reason = f"it cannot be traced: {_first_line(error)}"
         remedy = "use torch operators alone on values that depend on the image"
-    return Unsupported(f"this model cannot be captured:\n  - {described('', line)}: {reason}: {remedy}")
+    return not_captured(line, f"{reason}: {remedy}")
 
 
 def _first_line(error: Exception) -> str:

@@ -63,6 +63,11 @@ class InputSpec:
         offset = self.offset[0]
         return len(set(self.scale)) == 1 and len(set(self.offset)) == 1 and offset == int(offset) and 0 <= offset <= 255
 
+    def normalised(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the network sees of uint8 ``images`` [N, H, W, C]: float32, the same layout."""
+        offset, scale = np.array(self.offset, np.float32), np.array(self.scale, np.float32)
+        return (images.astype(np.float32) - offset) * scale
+
     def to_json(self) -> dict[str, Any]:
         """A dict of plain JSON types; one without a fit has no such key."""
         return {key: value for key, value in asdict(self).items() if key != "fit" or value is not None}

@@ -102,8 +102,7 @@ class LceSession:
         check_images(images, self.graph.spec)
         if not self._reads_floats:
             return images
-        spec = self.graph.spec
-        return (images.astype(np.float32) - np.array(spec.offset, np.float32)) * np.array(spec.scale, np.float32)
+        return self.graph.spec.normalised(images)
 
 
 @dataclass(frozen=True)

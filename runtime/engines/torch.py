@@ -49,8 +49,7 @@ class TorchSession:
             UsageError: images of another type or size, or the module cannot take them.
         """
         check_images(images, self.graph.spec)
-        scale, offset = np.array(self.graph.spec.scale, np.float32), np.array(self.graph.spec.offset, np.float32)
-        pixels = ((images.astype(np.float32) - offset) * scale).transpose(0, 3, 1, 2)
+        pixels = self.graph.spec.normalised(images).transpose(0, 3, 1, 2)
         try:
             with torch.no_grad():
                 output = _only_tensor(self.module(torch.from_numpy(np.ascontiguousarray(pixels))))

@@ -19,6 +19,7 @@ from bnn_toolchain.converters.ops import (
     Relu,
     Threshold,
 )
+from bnn_toolchain.converters.probes import probes
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
@@ -127,7 +128,7 @@ def test_a_wrong_float_layer_is_found_where_it_stands():
 
 def test_a_bit_next_to_its_threshold_is_counted_where_torch_rounds_and_refused_farther_off():
     module = mixed()
-    x = faithful._normalised(np.stack(list(faithful.probes(SPEC, 1).values())), SPEC)
+    x = faithful._seen(np.stack(list(probes(SPEC, 1).values())), SPEC)
     with torch.no_grad():
         module[3].bias[0] -= module[:4](x)[0, 0, 2, 2] - 1e-6
         assert 0 < module[:4](x)[0, 0, 2, 2] < 2e-6
