@@ -5,24 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from bnn_toolchain.api import Announce, export_model, target_from
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.models import float_twin
-from bnn_toolchain.runtime import validate as validation
-from bnn_toolchain.runtime.benchmark import Timing, benchmark
-from bnn_toolchain.runtime.build import find_compiler
-from bnn_toolchain.runtime.bundle import open_contender
+from bnn_toolchain.runtime.bundle.format import open_contender
+from bnn_toolchain.runtime.checks import validate as validation
+from bnn_toolchain.runtime.checks.benchmark import Timing, benchmark
 from bnn_toolchain.runtime.devices.device import Device, Local
 from bnn_toolchain.runtime.devices.qemu import find_qemu
 from bnn_toolchain.runtime.engines import onnxruntime
 from bnn_toolchain.runtime.engines.engine import EngineName
+from bnn_toolchain.runtime.targets.compiler import find_compiler
 from bnn_toolchain.training.config import Recipe
-from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.run import load_run, train
-from bnn_toolchain.workflow import Announce, export_model, target_from
+from bnn_toolchain.training.run_folder import RunFolder
+from bnn_toolchain.training.train import load_run, train
 
 RECIPE = "digits"
 COMPARED: tuple[EngineName, ...] = ("native", "onnxruntime", "torch", "reference")

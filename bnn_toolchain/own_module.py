@@ -12,8 +12,8 @@ from typing import Any
 
 from torch import nn
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 
 
 def load_module(text: str, spec: InputSpec) -> nn.Module:

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from bnn_toolchain.converters.graph import Graph
-    from bnn_toolchain.data.input import InputSpec
+    from bnn_toolchain.converters.graph.graph import Graph
+    from bnn_toolchain.input_spec import InputSpec
 
 
 def convert(
@@ -40,9 +40,9 @@ def convert(
         CheckFailed: a batch norm that torch does not evaluate monotonically, or a graph that answers otherwise than the
             module.
     """
-    from bnn_toolchain.converters.capture import capture
-    from bnn_toolchain.converters.classifier import check_classifier
+    from bnn_toolchain.converters.capture.capture import capture
     from bnn_toolchain.converters.faithful import check
+    from bnn_toolchain.converters.graph.classifier import check_classifier
 
     captured = capture(module, spec)
     check_classifier(captured.graph)

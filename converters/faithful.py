@@ -19,9 +19,11 @@ from torch.fx import Interpreter, Node
 from torch.utils import _pytree
 
 from bnn_toolchain.converters import reference
-from bnn_toolchain.converters.capture import Captured
-from bnn_toolchain.converters.graph import Graph, sums_reals
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.capture.capture import Captured
+from bnn_toolchain.converters.capture.trace import described, error_line, forward_line, lonely_line
+from bnn_toolchain.converters.capture.values import Elements
+from bnn_toolchain.converters.graph.graph import Graph, sums_reals
+from bnn_toolchain.converters.graph.ops import (
     Add,
     BatchNorm,
     Bias,
@@ -35,12 +37,10 @@ from bnn_toolchain.converters.ops import (
     ToReal,
 )
 from bnn_toolchain.converters.probes import probes
+from bnn_toolchain.converters.reference.sums import Reals
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
-from bnn_toolchain.converters.sums import Reals
-from bnn_toolchain.converters.trace import described, error_line, forward_line, lonely_line
-from bnn_toolchain.converters.values import Elements
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
+from bnn_toolchain.input_spec import InputSpec
 
 OWN_IMAGES = 4  # of the user's, besides the probes
 PROBED = 1 << 21  # elements of torch's values for the images of noise: small networks get more of them

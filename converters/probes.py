@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 
 
 def probes(spec: InputSpec, noise: int) -> dict[str, NDArray[np.uint8]]:

@@ -16,15 +16,15 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
+from bnn_toolchain.api import target_from
 from bnn_toolchain.converters import convert
 from bnn_toolchain.data.config import Folder
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.load import load_splits
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
 from bnn_toolchain.training.config import Optimizer, Schedule, Stage, Training
 from bnn_toolchain.training.fit import fit
-from bnn_toolchain.workflow import target_from
 
 
 class TwoPaths(nn.Module):

@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import BnntError, Unavailable
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.packages import install_line
 
 if TYPE_CHECKING:
-    from bnn_toolchain.converters.graph import Graph
+    from bnn_toolchain.converters.graph.graph import Graph
     from bnn_toolchain.runtime.engines.engine import EngineName, Session
 
 SPEC = InputSpec(8, 8, 1, (1 / 128,), (128.0,), ("this", "that"))
@@ -67,7 +67,7 @@ def _package(part: str, package: str) -> Finding:
 
 
 def _compiler() -> Finding:
-    from bnn_toolchain.runtime.build import find_compiler
+    from bnn_toolchain.runtime.targets.compiler import find_compiler
 
     try:
         return Finding("engine native: compiler", True, " ".join(find_compiler()))
@@ -127,8 +127,8 @@ def _onnxruntime() -> str:
 
 def _native() -> str:
     from bnn_toolchain.converters import onnx
-    from bnn_toolchain.runtime.build import host_target
-    from bnn_toolchain.runtime.engines import native
+    from bnn_toolchain.runtime.engines.native import library as native
+    from bnn_toolchain.runtime.targets.compiler import host_target
 
     graph, target = _network(), host_target()
     session = native.load(onnx.to_bytes(graph))
@@ -137,11 +137,11 @@ def _native() -> str:
 
 
 def _lce() -> str:
-    from bnn_toolchain.runtime import lce_environment
+    from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 
     lce_environment.find()
     from bnn_toolchain.converters import lce as files
-    from bnn_toolchain.runtime.engines import lce
+    from bnn_toolchain.runtime.engines.lce import session as lce
 
     graph = _network()
     _compare(graph, "lce", lce.load(files.to_bytes(graph)))
@@ -150,8 +150,8 @@ def _lce() -> str:
 
 def _network() -> Graph:
     """The same layers as an integer graph, made without torch."""
-    from bnn_toolchain.converters.graph import INPUT, Graph, Node
-    from bnn_toolchain.converters.ops import (
+    from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+    from bnn_toolchain.converters.graph.ops import (
         Affine,
         BinaryConv2d,
         BinaryConv2dMaxPoolThreshold,
@@ -189,7 +189,7 @@ def _network() -> Graph:
 
 
 def _compare(graph: Graph, engine: EngineName, session: Session) -> None:
-    from bnn_toolchain.runtime.validate import Contender, validate
+    from bnn_toolchain.runtime.checks.validate import Contender, validate
 
     images = np.random.default_rng(1).integers(0, 256, (IMAGES, *SPEC.shape), np.uint8)
     validate(graph, [Contender(engine, "local", session)], images).check()

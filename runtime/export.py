@@ -14,13 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
-from bnn_toolchain.converters.classifier import check_classifier
-from bnn_toolchain.converters.graph import Graph, same_graph
-from bnn_toolchain.converters.report import report
-from bnn_toolchain.data.input import check_images
+from bnn_toolchain.converters.cost import report
+from bnn_toolchain.converters.graph.classifier import check_classifier
+from bnn_toolchain.converters.graph.graph import Graph, same_graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
-from bnn_toolchain.runtime import lce_environment
-from bnn_toolchain.runtime.bundle import (
+from bnn_toolchain.input_spec import check_images
+from bnn_toolchain.runtime.bundle.format import (
     GOLDEN,
     HEADER,
     LIBRARY,
@@ -40,13 +39,14 @@ from bnn_toolchain.runtime.bundle import (
     read_manifest,
     sha256,
 )
+from bnn_toolchain.runtime.bundle.golden import check_golden, make_golden, write_golden
+from bnn_toolchain.runtime.bundle.whole_folder import whole_folder
+from bnn_toolchain.runtime.checks.validate import Contender, validate
 from bnn_toolchain.runtime.engines.engine import EngineName, open_session
-from bnn_toolchain.runtime.golden import check_golden, make_golden, write_golden
-from bnn_toolchain.runtime.validate import Contender, validate
-from bnn_toolchain.runtime.whole_folder import whole_folder
+from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 
 if TYPE_CHECKING:
-    from bnn_toolchain.runtime.build import Target
+    from bnn_toolchain.runtime.targets.compiler import Target
 
 GOLDEN_IMAGES = 100
 CHECKED: tuple[EngineName, ...] = ("reference", "onnxruntime", "native")
@@ -145,7 +145,7 @@ def _write(
     tflite: bool,
     announce: Callable[[str], None],
 ) -> None:
-    from bnn_toolchain.runtime.build import build
+    from bnn_toolchain.runtime.targets.compiler import build
 
     onnx.save(graph, folder / MODEL)
     if tflite:

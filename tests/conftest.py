@@ -28,7 +28,7 @@ def seeded():
 @pytest.fixture(scope="session")
 def interpreter():
     """LCE's own interpreter, installed once; there is none for ARM64."""
-    from bnn_toolchain.runtime import lce_environment
+    from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 
     try:
         lce_environment.interpreter()

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import Sign
 
 ORDERS = ("conv-pool-bn-sign", "bn-sign-conv-pool", "conv-bn-sign-pool")

@@ -10,7 +10,7 @@ import typer
 from bnn_toolchain.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from bnn_toolchain.runtime.benchmark import Benchmark
+    from bnn_toolchain.runtime.checks.benchmark import Benchmark
 
 
 def bench(
@@ -25,7 +25,7 @@ def bench(
 
     Examples: bnnt bench bundle --profile; bnnt bench cifar10-vgg
     """
-    from bnn_toolchain.workflow import bench_model
+    from bnn_toolchain.api import bench_model
 
     found = bench_model(model, on)
     if json:

@@ -41,7 +41,7 @@ def export(
 
     Example: bnnt export runs/digits --format onnx,lce,native --target host --target arm64 --out bundle
     """
-    from bnn_toolchain.workflow import export_model, formats_from, target_from
+    from bnn_toolchain.api import export_model, formats_from, target_from
 
     chosen = formats_from(formats, targets=bool(target))
     if cpu is not None and "arm64" not in (target or ()):

@@ -11,7 +11,7 @@ import typer
 from bnn_toolchain.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from bnn_toolchain.converters.report import Report
+    from bnn_toolchain.converters.cost import Report
 
 
 def inspect(
@@ -24,7 +24,7 @@ def inspect(
 
     Example: bnnt inspect runs/digits
     """
-    from bnn_toolchain.workflow import inspect_model
+    from bnn_toolchain.api import inspect_model
 
     found = inspect_model(model)
     if json:

@@ -21,10 +21,10 @@ def predict(
     """
     import numpy as np
 
+    from bnn_toolchain.api import open_model
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.data.images import load_images
-    from bnn_toolchain.runtime.engines import native
-    from bnn_toolchain.workflow import open_model
+    from bnn_toolchain.runtime.engines.native import library as native
 
     graph = open_model(model)
     pixels, remarks = load_images(images, graph.spec)

@@ -25,7 +25,7 @@ def setup(
 
     Example: bnnt setup lce
     """
-    from bnn_toolchain.runtime import lce_environment
+    from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 
     folder = lce_environment.create(announce=note)
     if json:

@@ -11,7 +11,7 @@ import typer
 from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
 
 if TYPE_CHECKING:
-    from bnn_toolchain.runtime.validate import Report
+    from bnn_toolchain.runtime.checks.validate import Report
 
 
 def validate(
@@ -47,7 +47,7 @@ def validate(
 
     Examples: bnnt validate bundle --engine native --engine onnxruntime; bnnt validate bundle --module net.py:MyNet
     """
-    from bnn_toolchain.workflow import module_for, validate_model
+    from bnn_toolchain.api import module_for, validate_model
 
     own = None if module is None else module_for(model, module, note)
     with progress_bar("comparing") as progress:

@@ -17,8 +17,8 @@ from pydantic import (
     model_validator,
 )
 
-from bnn_toolchain.data.input import Fit
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import Fit
 
 
 def placed(path: Path | str, base: Path) -> Path:
@@ -70,7 +70,7 @@ class Encoded(Common):
     """Encoded images with a label each; ``channels`` is what the first image has unless it is given.
 
     Images of different sizes are brought to ``size``, (height, width) or one number for both, by ``fit``; see
-    :class:`bnn_toolchain.data.input.InputSpec`. Without them all images must have the size of the first.
+    :class:`bnn_toolchain.input_spec.InputSpec`. Without them all images must have the size of the first.
 
     ``shuffle`` puts the training images in a fixed random order before their last tenth is held out for validation.
     """

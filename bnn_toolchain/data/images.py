@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
-from bnn_toolchain.data.input import Fit, InputSpec
 from bnn_toolchain.data.remarks import Remarks
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.input_spec import Fit, InputSpec
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
 KINDS = {1: "grey", 3: "colour"}

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from bnn_toolchain.data.config import Cifar10, Common, Folder, Hub, Mnist, Mnist5k, Parquet
-from bnn_toolchain.data.folders import read_folder
+from bnn_toolchain.data.image_folder import read_folder
 from bnn_toolchain.data.images import ImageReader
-from bnn_toolchain.data.input import Fit, InputSpec
 from bnn_toolchain.data.mnist5k import read_mnist5k
 from bnn_toolchain.data.splits import Labelled, Splits, split
 from bnn_toolchain.data.tables import class_names, labelled, read_hub, read_parquet
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import Fit, InputSpec
 
 DIGITS = tuple("0123456789")
 SHUFFLE = 0  # the seed of data.shuffle: everyone's order

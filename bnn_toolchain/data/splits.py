@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.data.input import InputSpec, check_images
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec, check_images
 
 VALIDATION = 0.1
 """The share of the training images, at their end, that validates."""

@@ -7,7 +7,7 @@ from typing import Annotated, TypeAlias
 from pydantic import Field
 from torch import nn
 
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.models.mlp import MlpConfig, mlp
 from bnn_toolchain.models.vgg import VggConfig, vgg
 

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, PositiveInt
 from torch import nn
 
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.models.blocks import Numbers, classifier
 
 

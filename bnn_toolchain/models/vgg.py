@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, PositiveFloat, PositiveInt
 from torch import nn
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.models.blocks import Numbers, activation, classifier, conv3x3
 
 Order = Literal["conv-pool-bn-sign", "bn-sign-conv-pool", "conv-bn-sign-pool"]

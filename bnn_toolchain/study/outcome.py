@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError
 from bnn_toolchain.files import write_atomically
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers.binary import BinaryLayer
 from bnn_toolchain.stored import parse
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.evaluate import evaluate
-from bnn_toolchain.training.folder import RunFolder
-from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.training.run_folder import RunFolder
+from bnn_toolchain.training.train import load_run, train
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def perform(recipe: Recipe, splits: Splits, folder: Path) -> None:
     """Train by ``recipe`` in ``folder``, going on where an earlier call was cut off, and write the outcome.
 
     Raises:
-        BnntError: as :func:`bnn_toolchain.training.run.train`, but for a loss that is not finite, which is an outcome.
+        BnntError: as :func:`bnn_toolchain.training.train.train`, but for a loss that is not finite: an outcome.
         OSError: the disk is full, or the folder cannot be written.
     """
     started = RunFolder(folder).recipe.exists()

@@ -16,8 +16,8 @@ from bnn_toolchain.study.questions import Name, Question, Setting, question_of
 from bnn_toolchain.study.recipes import Base, Budget, base_of, float_recipe_of, key_of, recipe_of
 from bnn_toolchain.study.workers import Job, Workers, workers
 from bnn_toolchain.training.config import Recipe
-from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.metrics import Epoch, read_epochs
+from bnn_toolchain.training.run_folder import RunFolder
 
 SWEEP_SEED = 0
 EXTENSIONS = 6

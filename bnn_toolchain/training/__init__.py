@@ -1,1 +1,1 @@
-"""Recipes, and the loop that follows them. Start at :func:`bnn_toolchain.training.run.train`."""
+"""Recipes, and the loop that follows them. Start at :func:`bnn_toolchain.training.train.train`."""

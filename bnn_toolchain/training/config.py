@@ -73,7 +73,7 @@ class Training(Config):
     ``precision`` is that of training steps: ``mixed`` is bf16 autocast with integer products of binary values, ``auto``
     becomes ``mixed`` where the processor has bf16 instructions, else ``fp32``. Evaluation and export are always fp32.
     ``compile`` has torch.compile make one program of a step: it takes a minute and needs a C++ compiler. Whether that
-    pays depends on the network and the threads: ``python -m bnn_toolchain.training.speed --compile`` tells.
+    pays depends on the network and the threads: ``python -m bnn_toolchain.training.step_benchmark --compile`` tells.
     """
 
     seed: NonNegativeInt = 0

@@ -12,17 +12,17 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from bnn_toolchain.data.augment import augmented
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
+from bnn_toolchain.training.display import Watch
 from bnn_toolchain.training.evaluate import normalised
-from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.losses import distilled, loss_of
 from bnn_toolchain.training.precision import autocast
 from bnn_toolchain.training.ready import logits_of
+from bnn_toolchain.training.run_folder import RunFolder
 from bnn_toolchain.training.schedule import factor
-from bnn_toolchain.training.watch import Watch
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,18 +12,17 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import flip_ratio, latent_weights, unwrapped
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.checkpoint import Progress
 from bnn_toolchain.training.config import Stage, Training
+from bnn_toolchain.training.display import watching
 from bnn_toolchain.training.epoch import Run, train_epoch
 from bnn_toolchain.training.evaluate import evaluate
-from bnn_toolchain.training.events import write_events
-from bnn_toolchain.training.folder import RunFolder
-from bnn_toolchain.training.loaded import load_run
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.metrics import (
     Epoch,
     Summary,
@@ -35,8 +34,9 @@ from bnn_toolchain.training.metrics import (
 )
 from bnn_toolchain.training.precision import resolve
 from bnn_toolchain.training.ready import check_model
+from bnn_toolchain.training.run_folder import RunFolder
 from bnn_toolchain.training.stages import start_stage
-from bnn_toolchain.training.watch import watching
+from bnn_toolchain.training.tensorboard import write_events
 
 
 def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resume: bool = False) -> Summary:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.files import write_atomically
 from bnn_toolchain.layers import latent_weights
-from bnn_toolchain.training.folder import RunFolder
-from bnn_toolchain.training.loaded import load_run
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.metrics import Epoch, read_epochs
+from bnn_toolchain.training.run_folder import RunFolder
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,7 +25,7 @@ def plot_run(run: Path, picture: Path, model: nn.Module | None = None) -> None:
     """Draw loss, accuracy, flip ratios, activation balance, latent weights and learning rate of a run folder.
 
     Dotted lines part the stages. ``picture`` ends in .svg, .png or .pdf. ``model`` as in
-    :func:`bnn_toolchain.training.loaded.load_run`. The latent weights are those of the last epoch.
+    :func:`bnn_toolchain.training.load.load_run`. The latent weights are those of the last epoch.
 
     Raises:
         UsageError: the run has no epoch yet, or the picture's kind is unknown.

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.training.evaluate import normalised
 
 PROBED = 2  # images; a batch norm needs two in training

@@ -11,7 +11,7 @@ from bnn_toolchain.data.record import changes, changes_of_test, record_of
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.training.config import Recipe
-from bnn_toolchain.training.folder import RunFolder
+from bnn_toolchain.training.run_folder import RunFolder
 
 
 def read_test_images(

@@ -10,14 +10,14 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.lce.container import decode, encode
-from bnn_toolchain.converters.lce.describe import KEY, describe
-from bnn_toolchain.converters.lce.emitter import Construction
-from bnn_toolchain.converters.lce.importer import import_graph, with_input
-from bnn_toolchain.converters.lce.integers import IMAGE, integers
-from bnn_toolchain.converters.lce.restore import restore
-from bnn_toolchain.converters.lce.write import write_graph
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.lce.format.container import decode, encode
+from bnn_toolchain.converters.lce.format.describe import KEY, describe
+from bnn_toolchain.converters.lce.read.importer import import_graph, with_input
+from bnn_toolchain.converters.lce.read.integers import IMAGE, integers
+from bnn_toolchain.converters.lce.read.restore import restore
+from bnn_toolchain.converters.lce.write.emitter import Construction
+from bnn_toolchain.converters.lce.write.graph import write_graph
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
 from bnn_toolchain.files import write_atomically
 

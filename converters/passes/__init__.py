@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.converters.passes.affine import affine
 from bnn_toolchain.converters.passes.early_pool import early_pool
 from bnn_toolchain.converters.passes.early_sign import early_sign

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.ops import Bias, Divide, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.graph.ops import Bias, Divide, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
 from bnn_toolchain.converters.passes.edit import producers, swapped
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.converters.ops import Flatten, Kind, MaxPool, Sign
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.graph.ops import Flatten, Kind, MaxPool, Sign
 from bnn_toolchain.converters.passes.edit import producers, swapped
 
 

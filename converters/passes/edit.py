@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from bnn_toolchain.converters.graph import Graph, Node
+from bnn_toolchain.converters.graph.graph import Graph, Node
 
 
 def producers(nodes: Iterable[Node]) -> dict[str, Node]:

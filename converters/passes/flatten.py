@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     Add,
     Affine,
     BinaryDense,

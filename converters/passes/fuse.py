@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
     BinaryConv2dThreshold,

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     BinaryConv2d,
     BinaryDense,
     Flatten,

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Affine,
     BatchNorm,

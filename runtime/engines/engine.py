@@ -9,14 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import require_lce
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.packages import named_packages
-from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 
 if TYPE_CHECKING:
-    from bnn_toolchain.runtime.engines.lce import Kernel
+    from bnn_toolchain.runtime.engines.lce.session import Kernel
 
 EngineName = Literal["native", "onnxruntime", "torch", "reference", "lce", "lce-optimized", "lce-reference"]
 """LCE's interpreter has three kernels; "lce" is its indirect one, the fastest on x86."""
@@ -67,7 +67,7 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None, tfli
         case "lce-reference":
             return _lce(tflite, "reference")
         case "native":
-            from bnn_toolchain.runtime.engines import native
+            from bnn_toolchain.runtime.engines.native import library as native
 
             return native.load(model)
         case "onnxruntime":
@@ -93,6 +93,6 @@ def _lce(tflite: bytes | None, kernel: Kernel) -> Session:
     if tflite is None:
         raise UsageError("LCE runs .tflite files, and the bundle has none: export with --format onnx,lce,native")
     require_lce()
-    from bnn_toolchain.runtime.engines import lce
+    from bnn_toolchain.runtime.engines.lce import session as lce
 
     return lce.load(tflite, kernel)

@@ -11,12 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import INPUT, Graph, sums_reals
-from bnn_toolchain.converters.ops import pack_bits
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, sums_reals
+from bnn_toolchain.converters.graph.ops import pack_bits
 from bnn_toolchain.converters.rounding import OWN_ORDER
-from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import Unavailable
-from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.input_spec import check_images
+from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 
 ERROR = 3  # severity of what ONNX Runtime logs

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, reference
-from bnn_toolchain.converters.graph import Graph
-from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 
 

@@ -16,16 +16,16 @@ from torch import nn
 from torch.utils import _pytree
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.capture import capture
-from bnn_toolchain.converters.graph import Graph, sums_reals
-from bnn_toolchain.converters.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
+from bnn_toolchain.converters.capture.capture import capture
+from bnn_toolchain.converters.graph.graph import Graph, sums_reals
+from bnn_toolchain.converters.graph.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
-from bnn_toolchain.data.input import check_images
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import check_images
 from bnn_toolchain.layers import Sign as SignModule
-from bnn_toolchain.runtime.digest import Hidden
+from bnn_toolchain.runtime.bundle.digest import Hidden
+from bnn_toolchain.runtime.checks.near_ties import bits_in_front
 from bnn_toolchain.runtime.engines.contract import Contract
-from bnn_toolchain.runtime.near_ties import bits_in_front
 
 ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)
 
@@ -149,6 +149,6 @@ def load(model: bytes, run: Path) -> TorchSession:
         UsageError: there is no such run.
         FileFormatError: the run or the model is truncated, corrupt or foreign.
     """
-    from bnn_toolchain.training.run import load_run
+    from bnn_toolchain.training.train import load_run
 
     return TorchSession(load_run(run).model, onnx.from_bytes(model))

@@ -3,9 +3,8 @@
 import numpy as np
 import onnx
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     Add,
     Affine,
     BinaryConv2d,
@@ -18,7 +17,8 @@ from bnn_toolchain.converters.ops import (
     Threshold,
     ToReal,
 )
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.converters.onnx import to_bytes
+from bnn_toolchain.input_spec import InputSpec
 from tests.converters.graphs import chain, fused, packed
 
 MEGABYTE = 1_000_000

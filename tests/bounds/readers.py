@@ -8,7 +8,7 @@ def read_onnx(data, path):
 
 
 def read_native(data, path):
-    from bnn_toolchain.runtime.engines import native
+    from bnn_toolchain.runtime.engines.native import library as native
 
     native.load(data)
 
@@ -20,13 +20,13 @@ def read_tflite(data, path):
 
 
 def read_npy(data, path):
-    from bnn_toolchain.runtime.arrays import read_array
+    from bnn_toolchain.runtime.bundle.arrays import read_array
 
     read_array(path, "|u1", (None, 4, 4, 1))
 
 
 def read_manifest(data, path):
-    from bnn_toolchain.runtime.bundle import read_manifest
+    from bnn_toolchain.runtime.bundle.format import read_manifest
 
     read_manifest(path.parent)
 
@@ -44,7 +44,7 @@ def read_recipe(data, path):
 
 
 def read_input(data, path):
-    from bnn_toolchain.training.folder import RunFolder
+    from bnn_toolchain.training.run_folder import RunFolder
 
     RunFolder(path.parent).read_input()
 
@@ -64,7 +64,7 @@ def read_parquet(data, path):
 
 def read_image(data, path):
     from bnn_toolchain.data.images import load_images
-    from bnn_toolchain.data.input import InputSpec
+    from bnn_toolchain.input_spec import InputSpec
 
     load_images([path], InputSpec(4, 4, 1, (1.0,), (0.0,), ()))
 

@@ -8,13 +8,13 @@ from flatbuffers.flexbuffers import Dumps
 from tflite import BuiltinOperator
 
 from bnn_toolchain.converters import lce
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.lce import flat
-from bnn_toolchain.converters.lce.container import decode, encode
-from bnn_toolchain.converters.lce.describe import KEY
-from bnn_toolchain.converters.lce.schema import OPTIONS
-from bnn_toolchain.converters.ops import BinaryConv2d, Flatten, PixelInput, Sign, ToReal
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import BinaryConv2d, Flatten, PixelInput, Sign, ToReal
+from bnn_toolchain.converters.lce.format import flat
+from bnn_toolchain.converters.lce.format.container import decode, encode
+from bnn_toolchain.converters.lce.format.describe import KEY
+from bnn_toolchain.converters.lce.format.schema import OPTIONS
+from bnn_toolchain.input_spec import InputSpec
 from tests.converters.graphs import packed
 from tests.lce.foreign import File, network
 from tests.lce.test_mutations import ours

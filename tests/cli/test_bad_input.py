@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph
 from tests.cli.command import bnnt, refused
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Add,
     Affine,
@@ -26,7 +26,7 @@ from bnn_toolchain.converters.ops import (
     ToReal,
     pack_bits,
 )
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 
 SPEC = InputSpec(9, 7, 3, (1 / 128,) * 3, (128.0,) * 3, ("cat", "dog", "Käse", "d"))
 

@@ -5,8 +5,8 @@ Reals are multiples of powers of two and so few that every sum is exact: all eng
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Add,
     Affine,
@@ -29,7 +29,7 @@ from bnn_toolchain.converters.ops import (
     ToReal,
     pack_bits,
 )
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 
 from .graphs import chain
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.graph import same_graph
+from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.converters.onnx import from_bytes, to_bytes
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.runtime.engines.engine import open_session

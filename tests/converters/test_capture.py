@@ -7,11 +7,11 @@ from torch import nn
 from torch.nn import functional
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.capture import capture
-from bnn_toolchain.converters.ops import Add, Bias, BinaryConv2d, Flatten, PixelNormalize, Scale, unpack_bits
+from bnn_toolchain.converters.capture.capture import capture
+from bnn_toolchain.converters.graph.ops import Add, Bias, BinaryConv2d, Flatten, PixelNormalize, Scale, unpack_bits
 from bnn_toolchain.converters.reference import run
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import Unsupported
+from bnn_toolchain.input_spec import InputSpec
 from tests.networks import Conv, Dense, Sign
 
 from .graphs import images

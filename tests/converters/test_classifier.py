@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.classifier import check_classifier
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.errors import Unsupported
+from bnn_toolchain.input_spec import InputSpec
 from tests.networks import Conv, Dense
 
 from .graphs import fused

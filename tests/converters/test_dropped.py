@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.build import Builder
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.capture.builder import Builder
+from bnn_toolchain.converters.graph.ops import (
     Add,
     BatchNorm,
     Bias,

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from bnn_toolchain.converters import convert, faithful, lower
-from bnn_toolchain.converters.capture import capture
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.capture.capture import capture
+from bnn_toolchain.converters.graph.ops import (
     Affine,
     BinaryConv2dMaxPoolThreshold,
     BinaryConv2dThreshold,
@@ -21,8 +21,8 @@ from bnn_toolchain.converters.ops import (
 )
 from bnn_toolchain.converters.probes import probes
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 
 SPEC = InputSpec(8, 6, 3, (1 / 128,) * 3, (128.0,) * 3, ("a", "b", "c"))

@@ -3,7 +3,7 @@ import onnx
 import onnxruntime as ort
 import pytest
 
-from bnn_toolchain.converters.graph import Graph, same_graph
+from bnn_toolchain.converters.graph.graph import Graph, same_graph
 from bnn_toolchain.converters.onnx import from_bytes, load, save, to_bytes
 from bnn_toolchain.converters.reference import run
 from bnn_toolchain.errors import BnntError, FileFormatError, Unsupported, UsageError

@@ -4,8 +4,8 @@ import torch
 from torch.nn import functional
 
 from bnn_toolchain.converters import lower
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     ACC_LIMIT,
     ALWAYS,
     Add,
@@ -40,8 +40,8 @@ from bnn_toolchain.converters.passes.fuse import fuse
 from bnn_toolchain.converters.passes.integer_input import integer_input
 from bnn_toolchain.converters.passes.thresholds import bisect, thresholds
 from bnn_toolchain.converters.reference import run
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed, Unsupported
+from bnn_toolchain.input_spec import InputSpec
 
 from .graphs import SPEC, chain, images, packed
 

@@ -6,8 +6,8 @@ import pytest
 from onnx import load_from_string
 
 from bnn_toolchain.converters import lce, onnx
-from bnn_toolchain.converters.graph import same_graph
-from bnn_toolchain.converters.onnx_functions import _BODIES
+from bnn_toolchain.converters.graph.graph import same_graph
+from bnn_toolchain.converters.onnx.functions import _BODIES
 
 from .pinned import GRAPHS
 

@@ -4,9 +4,9 @@ import torch
 from torch.nn import functional
 
 from bnn_toolchain.converters import reference
-from bnn_toolchain.converters.ops import BinaryConv2d, Conv, MaxPool, unpack_bits
+from bnn_toolchain.converters.graph.ops import BinaryConv2d, Conv, MaxPool, unpack_bits
 from bnn_toolchain.converters.reference import run, run_hidden
-from bnn_toolchain.converters.sums import average, binary_conv, max_pool, real_conv, real_dense
+from bnn_toolchain.converters.reference.sums import average, binary_conv, max_pool, real_conv, real_dense
 from bnn_toolchain.errors import UsageError
 
 from .graphs import SPEC, fused, images, mixed, packed

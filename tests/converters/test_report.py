@@ -2,9 +2,9 @@ import numpy as np
 from torch import nn
 
 from bnn_toolchain.converters import convert
+from bnn_toolchain.converters.cost import report
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.converters.report import report
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from tests.networks import Conv, Dense, Sign
 
 from .graphs import mixed

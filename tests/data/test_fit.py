@@ -7,10 +7,10 @@ import onnx as onnx_package
 import pytest
 
 from bnn_toolchain.converters import lce, onnx
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.runtime.bundle import open_bundle
-from bnn_toolchain.runtime.engines import native
+from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.runtime.bundle.format import open_bundle
+from bnn_toolchain.runtime.engines.native import library as native
 from bnn_toolchain.runtime.export import export_bundle
 from tests.runtime.networks import labelled, small_graph
 

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from bnn_toolchain.data.images import load_images
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.input_spec import InputSpec
 
 GREY = InputSpec(4, 6, 1, (1.0,), (0.0,), ("a", "b"))
 COLOUR = InputSpec(4, 6, 3, (1.0,) * 3, (0.0,) * 3, ("a", "b"))

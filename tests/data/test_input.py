@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 
 SPEC = InputSpec(8, 6, 3, (1 / 128,) * 3, (128.0,) * 3, ("cat", "dog"))
 

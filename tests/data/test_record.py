@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.mnist5k import read_mnist5k
 from bnn_toolchain.data.record import Part, changes, changes_of_test, read_record, record_of, write_record
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import FileFormatError
+from bnn_toolchain.input_spec import InputSpec
 
 SPEC = InputSpec(2, 2, 1, (1.0,), (0.0,), ("a", "b"))
 COUNT = 48

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, split
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 
 SPEC = InputSpec(2, 2, 1, (1.0,), (0.0,), ("a", "b", "c"))
 

@@ -8,7 +8,7 @@ from PIL import Image
 
 from bnn_toolchain.data.config import Mnist5k
 from bnn_toolchain.data.load import load_splits
-from bnn_toolchain.runtime.bundle import open_bundle
+from bnn_toolchain.runtime.bundle.format import open_bundle
 from tests.cli.command import bnnt, refused
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "own_module.py"

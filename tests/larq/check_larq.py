@@ -15,9 +15,9 @@ import pytest
 from bnn_toolchain.converters import lce, onnx
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import BnntError
-from bnn_toolchain.runtime import lce_environment
-from bnn_toolchain.runtime.engines import lce as engine
-from bnn_toolchain.runtime.engines import native
+from bnn_toolchain.runtime.engines.lce import environment as lce_environment
+from bnn_toolchain.runtime.engines.lce import session as engine
+from bnn_toolchain.runtime.engines.native import library as native
 
 from ..lce.test_mutations import mutate
 

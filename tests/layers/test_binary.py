@@ -7,10 +7,10 @@ from torch import nn
 from torch.nn import functional
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.ops import unpack_bits
+from bnn_toolchain.converters.graph.ops import unpack_bits
 from bnn_toolchain.converters.reference import run_hidden
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import (
     BinaryConv2d,
     BinaryLinear,

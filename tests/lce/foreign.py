@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from bnn_toolchain.converters.lce.container import Container, Operator, Tensor, encode
-from bnn_toolchain.converters.lce.emitter import words
-from bnn_toolchain.converters.lce.geometry import same_pads
-from bnn_toolchain.converters.ops import pack_bits
+from bnn_toolchain.converters.graph.ops import pack_bits
+from bnn_toolchain.converters.lce.format.container import Container, Operator, Tensor, encode
+from bnn_toolchain.converters.lce.format.geometry import same_pads
+from bnn_toolchain.converters.lce.write.emitter import words
 
 
 class File:

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.lce.geometry import same_pads
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Affine,
     BinaryConv2d,
@@ -19,7 +18,8 @@ from bnn_toolchain.converters.ops import (
     Threshold,
     pack_bits,
 )
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.converters.lce.format.geometry import same_pads
+from bnn_toolchain.input_spec import InputSpec
 
 SPEC = InputSpec(9, 8, 2, (1 / 128,) * 2, (128.0,) * 2, ("a", "b", "c"))
 

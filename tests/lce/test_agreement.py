@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from bnn_toolchain.converters import convert, lce
-from bnn_toolchain.converters.graph import same_graph
+from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import Unsupported
-from bnn_toolchain.runtime.engines import lce as engine
+from bnn_toolchain.runtime.engines.lce import session as engine
 from tests.networks import random_network
 
 from .layers import branches

@@ -6,11 +6,11 @@ import tflite
 from flatbuffers import flexbuffers
 
 from bnn_toolchain.converters import lce
-from bnn_toolchain.converters.lce.container import decode, encode
-from bnn_toolchain.converters.lce.flat import with_outputs
-from bnn_toolchain.converters.lce.flex import read_options, write_options
-from bnn_toolchain.converters.lce.geometry import same_pads
-from bnn_toolchain.converters.lce.schema import OPTIONS
+from bnn_toolchain.converters.lce.format.container import decode, encode
+from bnn_toolchain.converters.lce.format.flat import with_outputs
+from bnn_toolchain.converters.lce.format.flex import read_options, write_options
+from bnn_toolchain.converters.lce.format.geometry import same_pads
+from bnn_toolchain.converters.lce.format.schema import OPTIONS
 from bnn_toolchain.errors import FileFormatError
 
 from ..converters.graphs import mixed

@@ -8,11 +8,11 @@ import pytest
 
 from bnn_toolchain.cli.setup import setup
 from bnn_toolchain.converters import lce
-from bnn_toolchain.converters.lce.container import Container, Operator, Tensor, encode
+from bnn_toolchain.converters.lce.format.container import Container, Operator, Tensor, encode
 from bnn_toolchain.converters.reference import run
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
-from bnn_toolchain.runtime import lce_environment
-from bnn_toolchain.runtime.engines import lce as engine
+from bnn_toolchain.runtime.engines.lce import environment as lce_environment
+from bnn_toolchain.runtime.engines.lce import session as engine
 
 from .layers import branches
 

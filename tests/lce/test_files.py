@@ -8,11 +8,8 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters import lce
-from bnn_toolchain.converters.graph import INPUT, Graph, Node, same_graph
-from bnn_toolchain.converters.lce.container import decode, encode
-from bnn_toolchain.converters.lce.describe import KEY
-from bnn_toolchain.converters.lce.thresholds import from_limits, from_offsets, limits, offsets
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node, same_graph
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     BinaryConv2d,
     BinaryConv2dThreshold,
@@ -21,6 +18,9 @@ from bnn_toolchain.converters.ops import (
     PixelNormalize,
     Threshold,
 )
+from bnn_toolchain.converters.lce.format.container import decode, encode
+from bnn_toolchain.converters.lce.format.describe import KEY
+from bnn_toolchain.converters.lce.format.thresholds import from_limits, from_offsets, limits, offsets
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
 
 from ..converters.graphs import fused, mixed
@@ -117,7 +117,7 @@ def small(*nodes):
 
 
 def lce_affine():
-    from bnn_toolchain.converters.ops import Affine
+    from bnn_toolchain.converters.graph.ops import Affine
 
     return Affine(np.ones(144, np.float32), np.zeros(144, np.float32))
 

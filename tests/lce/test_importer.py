@@ -5,9 +5,9 @@ import pytest
 
 from bnn_toolchain.converters import lce
 from bnn_toolchain.converters.reference import run, run_hidden
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unsupported
-from bnn_toolchain.runtime.engines import lce as engine
+from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.runtime.engines.lce import session as engine
 
 from .foreign import File, affine, network
 
@@ -72,7 +72,7 @@ def test_the_input_is_pixels_until_its_preprocessing_is_named(interpreter):
 def test_uint8_inputs_keep_their_scale():
     from dataclasses import replace
 
-    from bnn_toolchain.converters.lce.container import Quantization, encode
+    from bnn_toolchain.converters.lce.format.container import Quantization, encode
 
     file = File(1, 3, 3, 2, kind="UINT8")
     file.tensors[0] = replace(file.tensors[0], quantization=Quantization(0.5, 7))

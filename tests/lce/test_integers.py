@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters import lce, onnx
-from bnn_toolchain.converters.float_ops import BorderCorrection, OutputTransform, border
-from bnn_toolchain.converters.lce.container import decode
-from bnn_toolchain.converters.lce.geometry import same_pads
-from bnn_toolchain.converters.lce.importer import import_graph
-from bnn_toolchain.converters.lce.integers import IMAGE, integers, places
-from bnn_toolchain.converters.ops import Gemm
+from bnn_toolchain.converters.graph.ops import Gemm
+from bnn_toolchain.converters.graph.real_ops import BorderCorrection, OutputTransform, border
+from bnn_toolchain.converters.lce.format.container import decode
+from bnn_toolchain.converters.lce.format.geometry import same_pads
+from bnn_toolchain.converters.lce.read.importer import import_graph
+from bnn_toolchain.converters.lce.read.integers import IMAGE, integers, places
 from bnn_toolchain.converters.reference import run_hidden
 
 from .foreign import File, affine, network, window

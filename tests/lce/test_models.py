@@ -6,11 +6,11 @@ import torch
 from torch import nn
 
 from bnn_toolchain.converters import convert, lce, onnx
-from bnn_toolchain.converters.graph import same_graph
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.converters.graph.graph import same_graph
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.models.mlp import MlpConfig, mlp
 from bnn_toolchain.models.vgg import VggConfig, vgg
-from bnn_toolchain.runtime.engines import lce as engine
+from bnn_toolchain.runtime.engines.lce import session as engine
 
 from .test_agreement import check
 

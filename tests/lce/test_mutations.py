@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters import lce
-from bnn_toolchain.converters.graph import Graph, Node
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
     Affine,
     BinaryConv2d,
     BinaryConv2dThreshold,
@@ -19,8 +19,8 @@ from bnn_toolchain.converters.ops import (
     PixelInput,
     ToReal,
 )
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import BnntError, FileFormatError
+from bnn_toolchain.input_spec import InputSpec
 
 from .foreign import File, window
 from .layers import threshold, weights

@@ -6,8 +6,8 @@ from torch import nn
 
 from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.reference import run_hidden
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign, latent_weights
 from bnn_toolchain.models import MlpConfig, VggConfig, build, float_twin
 from tests.networks import ORDERS, hidden_bits

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.infer import infer
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.infer import infer
+from bnn_toolchain.converters.graph.ops import Kind, PixelInput, Threshold, ToReal, Value, pack_bits
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.converters.ops import Kind, PixelInput, Threshold, ToReal, Value, pack_bits
 from bnn_toolchain.converters.reference import run_hidden
-from bnn_toolchain.data.input import InputSpec
-from bnn_toolchain.runtime.engines.native import NativeSession, load
+from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.runtime.engines.native.library import NativeSession, load
 
 from .host import expected_kernel_sets, kernel
 

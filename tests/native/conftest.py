@@ -1,6 +1,6 @@
 import pytest
 
-from bnn_toolchain.runtime.build import Build, build, host_target
+from bnn_toolchain.runtime.targets.compiler import Build, build, host_target
 
 
 @pytest.fixture(scope="session")

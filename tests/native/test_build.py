@@ -13,17 +13,17 @@ import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.runtime import build as builder
-from bnn_toolchain.runtime.build import SOURCES, Target, build, find_compiler, host_target
-from bnn_toolchain.runtime.engines.native import kernel_sets
-from bnn_toolchain.runtime.golden import make_golden, write_golden
+from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
+from bnn_toolchain.runtime.engines.native.library import kernel_sets
+from bnn_toolchain.runtime.targets import compiler as builder
+from bnn_toolchain.runtime.targets.compiler import SOURCES, Target, build, find_compiler, host_target
 from tests.converters.graphs import fused, images, mixed
 
 from .elf import dynamic
 from .host import expected_kernel_sets
 
 ZIG = (sys.executable, "-m", "ziglang")
-CORE = ("core", "kernels", "kernels/portable")
+CORE = ("", "file", "model", "layer", "elementwise", "kernels", "kernels/portable")
 BARE = (
     ("thumb-freestanding-eabi", "cortex_m0"),
     ("thumb-freestanding-eabi", "cortex_m4"),

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.runtime.build import SOURCES, host_target, library_sources
+from bnn_toolchain.runtime.targets.compiler import SOURCES, host_target, library_sources
 from tests.converters.graphs import fused, mixed
 from tests.tools import needs_clang
 
@@ -38,7 +38,7 @@ def fuzzer(tmp_path_factory) -> Path:
         return str(made)
 
     sources = [(Path(__file__).with_name("fuzz.cpp"), ()), *library_sources(host_target())]
-    assert SOURCES / "core" / "onnx.cpp" in [source for source, _ in sources]
+    assert SOURCES / "file" / "onnx.cpp" in [source for source, _ in sources]
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(lambda job: compile_one(*job), sources))
     program = folder / "fuzz"

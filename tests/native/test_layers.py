@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bnn_toolchain.converters.ops import (
+from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,

@@ -6,7 +6,7 @@ import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.runtime.engines.native import load
+from bnn_toolchain.runtime.engines.native.library import load
 from tests.converters.graphs import SPEC, fused, images, mixed
 
 from .host import expected_kernel_sets, kernel

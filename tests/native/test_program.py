@@ -6,10 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.runtime.engines.native import load
-from bnn_toolchain.runtime.golden import make_golden, write_golden
+from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
+from bnn_toolchain.runtime.engines.native.library import load
 from tests.converters.graphs import fused, images, mixed
 
 from .host import expected_kernel_sets, kernel

@@ -5,9 +5,9 @@ import torch
 from torch import nn
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.converters.reference import run
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.runtime.export import TestImages
 

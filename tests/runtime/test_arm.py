@@ -7,7 +7,7 @@ from functools import cache
 
 import pytest
 
-from bnn_toolchain.runtime.devices.arm import ARMV8_0, ARMV8_2, GENERIC, WIDER, runs
+from bnn_toolchain.runtime.targets.arm import ARMV8_0, ARMV8_2, GENERIC, WIDER, runs
 
 KNOWN = sorted({GENERIC, "a64fx"} | ARMV8_0 | ARMV8_2 | WIDER - {"max"})
 BY_HAND = {"AES", "SHA2", "CRYPTO"}  # a compiler uses these only where a program calls them by name

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.runtime.arrays import read_array, write_array
+from bnn_toolchain.runtime.bundle.arrays import read_array, write_array
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.runtime import benchmark as benchmarking
-from bnn_toolchain.runtime.benchmark import benchmark, cpu_name
+from bnn_toolchain.runtime.checks import benchmark as benchmarking
+from bnn_toolchain.runtime.checks.benchmark import benchmark, cpu_name
+from bnn_toolchain.runtime.checks.twins import float_twin
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
-from bnn_toolchain.runtime.engines import lce
-from bnn_toolchain.runtime.float_twin import float_twin
+from bnn_toolchain.runtime.engines.lce import session as lce
 from tests.runtime.networks import small_graph
 
 GRAPH = small_graph()

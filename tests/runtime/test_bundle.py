@@ -11,16 +11,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bnn_toolchain.converters.graph import same_graph
+from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.errors import CheckFailed, FileFormatError, Unavailable, UsageError
 from bnn_toolchain.runtime import export
-from bnn_toolchain.runtime.build import host_target
-from bnn_toolchain.runtime.bundle import is_bundle, open_bundle, open_contender, read_manifest
+from bnn_toolchain.runtime.bundle.format import is_bundle, open_bundle, open_contender, read_manifest
+from bnn_toolchain.runtime.bundle.golden import check_golden
+from bnn_toolchain.runtime.checks.validate import validate
 from bnn_toolchain.runtime.devices.device import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.export import export_bundle
-from bnn_toolchain.runtime.golden import check_golden
-from bnn_toolchain.runtime.validate import validate
+from bnn_toolchain.runtime.targets.compiler import host_target
 from tests.runtime.networks import labelled, small_graph
 
 GRAPH = small_graph()
@@ -116,7 +116,7 @@ EXPORT = """
 import os, resource, signal, sys
 from pathlib import Path
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.runtime.bundle import open_bundle
+from bnn_toolchain.runtime.bundle.format import open_bundle
 from bnn_toolchain.runtime.export import TestImages, export_bundle
 
 bundle, out, how = open_bundle(Path(sys.argv[1])), Path(sys.argv[2]), sys.argv[3]

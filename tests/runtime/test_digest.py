@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters.reference import run_hidden
-from bnn_toolchain.runtime.digest import digests, fnv1a
+from bnn_toolchain.runtime.bundle.digest import digests, fnv1a
 from tests.converters.graphs import fused, images
 
 

@@ -7,10 +7,10 @@ from importlib import metadata
 import pytest
 import torch
 
-from bnn_toolchain.converters.graph import Node
+from bnn_toolchain.converters.graph.graph import Node
 from bnn_toolchain.errors import CheckFailed
 from bnn_toolchain.runtime import doctor
-from bnn_toolchain.runtime.engines import native
+from bnn_toolchain.runtime.engines.native import library as native
 from bnn_toolchain.runtime.engines.reference import ReferenceSession
 from tests.cli.command import bnnt
 

@@ -10,8 +10,8 @@ from torch import nn
 
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.converters.reference import run_hidden
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.runtime.engines.engine import ENGINES, engine_name, open_session
 from bnn_toolchain.runtime.engines.onnxruntime import open_bytes

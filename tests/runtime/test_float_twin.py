@@ -7,11 +7,11 @@ import numpy as np
 import onnx
 import pytest
 
-from bnn_toolchain.converters.capture import capture
-from bnn_toolchain.converters.report import report
+from bnn_toolchain.converters.capture.capture import capture
+from bnn_toolchain.converters.cost import report
 from bnn_toolchain.errors import Unsupported
+from bnn_toolchain.runtime.checks.twins import float_twin, int8_twin
 from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
-from bnn_toolchain.runtime.float_twin import float_twin, int8_twin
 from tests.converters.graphs import fused, images, mixed
 from tests.runtime.networks import SPEC, small_network
 

@@ -6,14 +6,23 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from bnn_toolchain.converters.graph import INPUT, Graph, Node
-from bnn_toolchain.converters.ops import Affine, BinaryDense, Conv, Flatten, PixelNormalize, Sign, ToReal, unpack_bits
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.ops import (
+    Affine,
+    BinaryDense,
+    Conv,
+    Flatten,
+    PixelNormalize,
+    Sign,
+    ToReal,
+    unpack_bits,
+)
 from bnn_toolchain.converters.reference import run, run_hidden
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import CheckFailed, Unsupported
+from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.runtime.checks.validate import Contender, validate
 from bnn_toolchain.runtime.engines.contract import Contract
-from bnn_toolchain.runtime.validate import Contender, validate
 from tests.converters.graphs import fused, images, packed
 
 GRAPH = fused(np.random.default_rng(5))

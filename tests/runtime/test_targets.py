@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.runtime.arrays import write_array
-from bnn_toolchain.runtime.build import Target, build, host_target
-from bnn_toolchain.runtime.bundle import open_bundle, open_contender
+from bnn_toolchain.runtime.bundle.arrays import write_array
+from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
+from bnn_toolchain.runtime.checks.validate import Contender, validate
 from bnn_toolchain.runtime.devices.device import device_from
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines.contract import Contract
-from bnn_toolchain.runtime.engines.native_program import ProgramSession
+from bnn_toolchain.runtime.engines.native.program import ProgramSession
 from bnn_toolchain.runtime.export import export_bundle
-from bnn_toolchain.runtime.validate import Contender, validate
+from bnn_toolchain.runtime.targets.compiler import Target, build, host_target
 from tests.runtime.networks import labelled, small_graph
 from tests.tools import needs_qemu
 

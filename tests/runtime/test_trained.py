@@ -9,12 +9,12 @@ from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.rounding import LAST_BITS
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.runtime.bundle import open_bundle, open_contender
+from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
+from bnn_toolchain.runtime.checks.validate import validate
 from bnn_toolchain.runtime.devices.device import Local
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
-from bnn_toolchain.runtime.validate import validate
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.training.train import load_run, train
 
 RECIPE = """
 data: {source: mnist5k}

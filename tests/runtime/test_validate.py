@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.graph import Node
-from bnn_toolchain.converters.ops import Affine, BinaryConv2dThreshold, Threshold
+from bnn_toolchain.converters.graph.graph import Node
+from bnn_toolchain.converters.graph.ops import Affine, BinaryConv2dThreshold, Threshold
 from bnn_toolchain.converters.reference import run
 from bnn_toolchain.converters.rounding import OWN_ORDER
 from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.runtime.checks.validate import Contender, validate
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.engine import open_session
-from bnn_toolchain.runtime.validate import Contender, validate
 from tests.converters.graphs import fused, images, mixed
 
 GRAPH = fused(np.random.default_rng(5))

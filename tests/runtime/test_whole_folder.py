@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from bnn_toolchain.runtime import whole_folder as module
-from bnn_toolchain.runtime.whole_folder import whole_folder
+from bnn_toolchain.runtime.bundle import whole_folder as module
+from bnn_toolchain.runtime.bundle.whole_folder import whole_folder
 
 REPLACE = """
 import os, signal, sys
 from pathlib import Path
-from bnn_toolchain.runtime.whole_folder import whole_folder
+from bnn_toolchain.runtime.bundle.whole_folder import whole_folder
 
 steps = 0
 

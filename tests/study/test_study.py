@@ -15,8 +15,8 @@ import pytest
 import torch
 from torch import nn
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryLinear, Sign
 from bnn_toolchain.study.outcome import Outcome, positive_share
 from bnn_toolchain.study.questions import Expectation, Measure, Name, question_of

@@ -8,8 +8,8 @@ import pyarrow.parquet as pq
 import yaml
 from PIL import Image
 
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.data.splits import Labelled, split
+from bnn_toolchain.input_spec import InputSpec
 
 
 def patterns(count, seed=0, classes=4, side=8):

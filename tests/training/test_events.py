@@ -3,9 +3,9 @@ import struct
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
-from bnn_toolchain.training.events import write_events
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.metrics import Epoch, read_epochs
+from bnn_toolchain.training.tensorboard import write_events
 
 from .small import splits
 from .test_fit import network, settings

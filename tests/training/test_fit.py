@@ -19,7 +19,7 @@ from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.metrics import read_epochs
 from bnn_toolchain.training.recipe import load_recipe, validate
-from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.training.train import load_run, train
 from tests.tools import needs_compiler
 
 from .small import splits, write_recipe
@@ -163,7 +163,7 @@ from pathlib import Path
 import torch
 torch.set_num_threads(1)
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.run import train
+from bnn_toolchain.training.train import train
 train(load_recipe(sys.argv[1]), Path(sys.argv[2]), resume="--resume" in sys.argv)
 """
 

@@ -6,10 +6,10 @@ import pytest
 
 from bnn_toolchain.data.config import Cifar10, Hub, Mnist5k, moved
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.training.folder import RunFolder
 from bnn_toolchain.training.recipe import load_recipe
 from bnn_toolchain.training.recorded import read_test_images
-from bnn_toolchain.training.run import train
+from bnn_toolchain.training.run_folder import RunFolder
+from bnn_toolchain.training.train import train
 from tests.training.small import write_recipe
 
 

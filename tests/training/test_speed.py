@@ -2,9 +2,9 @@
 
 import torch
 
-from bnn_toolchain.data.input import InputSpec
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.models import MlpConfig, VggConfig, build
-from bnn_toolchain.training.speed import measure, plain_twin
+from bnn_toolchain.training.step_benchmark import measure, plain_twin
 
 SPEC = InputSpec(12, 10, 1, (1 / 128,), (128.0,), tuple("0123456789"))
 

@@ -7,7 +7,7 @@ import torch
 
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.run import load_run, train
+from bnn_toolchain.training.train import load_run, train
 
 from .small import write_recipe
 

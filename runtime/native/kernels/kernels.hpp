@@ -1,7 +1,7 @@
 // What a kernel set offers. Every set computes the same bytes; `portable` is the one that the others are pinned to.
 #pragma once
 
-#include "../core/model.hpp"
+#include "../model/model.hpp"
 
 namespace bnnt {
 

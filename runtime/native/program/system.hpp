@@ -2,7 +2,7 @@
 // links at once for every CPU, while a cross-built C library costs a minute.
 #pragma once
 
-#include "../core/basic.hpp"
+#include "../basic.hpp"
 
 namespace bnnt {
 

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from bnn_toolchain.converters import convert, onnx
-from bnn_toolchain.data.input import InputSpec
 from bnn_toolchain.errors import BnntError, Unsupported
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, Sign
 from bnn_toolchain.runtime.engines.engine import open_session
 

@@ -7,7 +7,7 @@ from torch.nn import functional
 from torch.nn.utils import parametrize
 
 from bnn_toolchain.converters import convert
-from bnn_toolchain.converters.ops import BinaryConv2d, BinaryConv2dThreshold, BinaryDense, Conv, Gemm
+from bnn_toolchain.converters.graph.ops import BinaryConv2d, BinaryConv2dThreshold, BinaryDense, Conv, Gemm
 from bnn_toolchain.layers import sign
 
 from .network import SPEC, Network, answers, assert_equal, assert_refused, line_of, probes

@@ -1,0 +1,29 @@
+"""A recipe in, a run folder out, and a trained network back from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bnn_toolchain.data.load import load_splits
+from bnn_toolchain.data.splits import Splits
+from bnn_toolchain.models import build
+from bnn_toolchain.training.config import Recipe
+from bnn_toolchain.training.fit import fit
+from bnn_toolchain.training.load import LoadedRun, load_run
+from bnn_toolchain.training.metrics import Summary
+
+__all__ = ["LoadedRun", "load_run", "train"]
+
+
+def train(recipe: Recipe, out: Path, *, resume: bool = False, splits: Splits | None = None) -> Summary:
+    """Train the recipe's network on its images; :func:`bnn_toolchain.training.fit.fit` has the details and errors.
+
+    ``splits`` are those images, if they have been read before.
+    """
+    splits = load_splits(recipe.data) if splits is None else splits
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        model = build(recipe.model, splits.spec)
+    return fit(model, splits, recipe, out, resume=resume)

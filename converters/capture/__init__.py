@@ -1,0 +1,1 @@
+"""From a torch module to the graph. Start at :func:`bnn_toolchain.converters.capture.capture.capture`."""

@@ -1,0 +1,164 @@
+"""What a lowered graph costs, layer by layer, and which layers stayed in float and why."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.infer import infer
+from bnn_toolchain.converters.graph.ops import (
+    Affine,
+    BinaryConv2d,
+    BinaryConv2dMaxPoolThreshold,
+    BinaryConv2dThreshold,
+    BinaryDense,
+    BinaryDenseThreshold,
+    Conv,
+    Gemm,
+    Kind,
+    Op,
+    PixelNormalize,
+    Threshold,
+    Value,
+)
+from bnn_toolchain.converters.graph.real_ops import OutputTransform, PRelu
+
+ACTIVATION_BITS = {Kind.PIXELS: 8, Kind.BITS: 1, Kind.ACC: 32, Kind.REAL: 32}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One node of the graph."""
+
+    name: str
+    op: str
+    shape: tuple[int, ...]  # of the output, one image: (C, H, W) or (F,)
+    input_kind: str
+    output_kind: str
+    weight_bits: int  # 1, 32, or 0 without weights
+    activation_bits: int  # of what the node reads; a binary layer that reads integers reads pixels: 8
+    parameters: int  # weights, thresholds, scales and offsets
+    binary_macs: int  # multiply-accumulates of bits with bits, one image
+    other_macs: int  # multiply-accumulates with an operand that is not a bit, one image
+    bytes: int  # of the parameters as the file holds them
+    float_reason: str  # why a layer computes in float; empty if it does not
+
+
+@dataclass(frozen=True)
+class Report:
+    """All rows and the file around them."""
+
+    rows: tuple[Row, ...]
+    file_bytes: int
+
+    @property
+    def parameters(self) -> int:
+        return sum(row.parameters for row in self.rows)
+
+    @property
+    def binary_macs(self) -> int:
+        return sum(row.binary_macs for row in self.rows)
+
+    @property
+    def other_macs(self) -> int:
+        return sum(row.other_macs for row in self.rows)
+
+    @property
+    def parameter_bytes(self) -> int:
+        """The sum over all rows: binary weights at one bit each, the rest at its full width."""
+        return sum(row.bytes for row in self.rows)
+
+    @property
+    def container_bytes(self) -> int:
+        """What the file holds besides parameters: operators, names, metadata, and the functions' bodies of an .onnx."""
+        return self.file_bytes - self.parameter_bytes
+
+    @property
+    def float_layers(self) -> tuple[Row, ...]:
+        """The rows that compute in float, each with its reason."""
+        return tuple(row for row in self.rows if row.float_reason)
+
+
+def report(graph: Graph, file_bytes: int) -> Report:
+    """The costs of a lowered ``graph`` whose file has ``file_bytes``."""
+    return Report(tuple(_row(graph, node) for node in graph.nodes), file_bytes)
+
+
+def _row(graph: Graph, node: Node) -> Row:
+    x, y = graph.values[node.inputs[0]], graph.values[node.name]
+    weights, weight_bits, taps, outputs = _weights(node, x, y)
+    macs = taps * outputs
+    per_channel, width = _per_channel(node.op)
+    binary = weight_bits == 1 and x.kind is Kind.BITS
+    return Row(
+        name=node.name,
+        op=type(node.op).__name__,
+        shape=y.shape,
+        input_kind=x.kind.value,
+        output_kind=y.kind.value,
+        weight_bits=weight_bits,
+        activation_bits=8 if x.kind is Kind.ACC and weight_bits == 1 else ACTIVATION_BITS[x.kind],
+        parameters=taps * (y.shape[0] if taps else 0) + per_channel,
+        binary_macs=macs if binary else 0,
+        other_macs=0 if binary else macs,
+        bytes=weights + width,
+        float_reason=_float_reason(graph, node, x),
+    )
+
+
+def _weights(node: Node, x: Value, y: Value) -> tuple[int, int, int, int]:
+    """Bytes of the weights, bits of one, products in one output, outputs."""
+    match node.op:
+        case BinaryConv2d() as conv:
+            taps = conv.in_channels * prod(conv.weight.shape[1:3])
+            return conv.weight.nbytes, 1, taps, prod(infer(node.name, conv, (x,)).shape)
+        case BinaryConv2dThreshold(conv) | BinaryConv2dMaxPoolThreshold(conv):
+            taps = conv.in_channels * prod(conv.weight.shape[1:3])
+            return conv.weight.nbytes, 1, taps, prod(infer(node.name, conv, (x,)).shape)
+        case BinaryDense() as dense:
+            return dense.weight.nbytes, 1, dense.in_features, y.shape[0]
+        case BinaryDenseThreshold(dense):
+            return dense.weight.nbytes, 1, dense.in_features, y.shape[0]
+        case Conv(weight, bias) | Gemm(weight, bias):
+            biases = 0 if bias is None else bias.nbytes
+            return weight.nbytes + biases, 32, prod(weight.shape[1:]), prod(y.shape)
+        case _:
+            return 0, 0, 0, 0
+
+
+def _per_channel(op: Op) -> tuple[int, int]:
+    """How many per-channel parameters, and their bytes."""
+    match op:
+        case Threshold(tau, flip):
+            return len(tau), tau.nbytes + flip.nbytes
+        case BinaryConv2dThreshold(_, threshold) | BinaryDenseThreshold(_, threshold):
+            return _per_channel(threshold)
+        case BinaryConv2dMaxPoolThreshold(_, _, threshold):
+            return _per_channel(threshold)
+        case Affine(scale, offset) | PixelNormalize(scale, offset):
+            return len(scale) + len(offset), scale.nbytes + offset.nbytes
+        case OutputTransform(_, _, _, multiplier, bias):
+            return len(multiplier) + len(bias), multiplier.nbytes + bias.nbytes
+        case PRelu(slope):
+            return len(slope), slope.nbytes
+        case Conv(_, bias) | Gemm(_, bias) if bias is not None:
+            return len(bias), 0
+        case _:
+            return 0, 0
+
+
+def _float_reason(graph: Graph, node: Node, x: Value) -> str:
+    match node.op:
+        case Conv():
+            return "weights are float: use BinaryConv2d"
+        case Gemm():
+            return "weights are float: use BinaryLinear"
+        case PixelNormalize() if not graph.spec.is_integer:
+            return "per-channel normalisation: one positive scale and one integer offset for all channels stay integer"
+        case PixelNormalize():
+            return "the first layer has float weights or pads with 1: binary weights that pad with 0 stay integer"
+        case BinaryConv2d() | BinaryDense() if x.kind is Kind.REAL:
+            return f"reads the real value '{x.name}': binarize it, or keep the normalisation integer"
+        case _:
+            return ""

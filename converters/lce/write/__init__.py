@@ -1,0 +1,1 @@
+"""A lowered graph as a .tflite file."""

@@ -1,0 +1,292 @@
+"""A bundle: the folder that ships a model. Everything in it is checked against its manifest before it is used.
+
+model.onnx                                canonical ONNX
+model.tflite                              the same for LCE, if it was asked for
+manifest.json                             versions, input, classes, accuracy, source, sizes and hashes
+golden/{images,logits,digests}.npy        test images and the reference's answers to the last bit
+targets/ARCH-CPU/{libbnnt.so,bnnt.h,bnnt-run}   the native engine, once for each target
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph.classifier import check_classifier
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
+from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.runtime.bundle import golden
+from bnn_toolchain.runtime.checks.validate import Contender
+from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.engines.engine import EngineName, open_session
+from bnn_toolchain.runtime.engines.native.program import ProgramSession
+from bnn_toolchain.runtime.targets import arm
+from bnn_toolchain.runtime.targets.compiler import Arch, Build, Target, build
+from bnn_toolchain.stored import parse
+
+MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
+LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
+NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
+LARGEST_MANIFEST = 1 << 20  # bytes
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Versions(_Strict):
+    """Which packages made the bundle."""
+
+    bnnt: str
+    torch: str | None  # None where a model file was exported without it
+    onnx: str
+
+
+class Accuracy(_Strict):
+    """How the exported model did on a data set's test images."""
+
+    data_set: str
+    images: int
+    correct: int
+
+    @property
+    def value(self) -> float:
+        """The share of images classified as labelled."""
+        return self.correct / self.images
+
+
+class Source(_Strict):
+    """The training run that the model was exported from."""
+
+    run: str  # the run folder, seen from the bundle's folder
+    checkpoint: str  # a file in it
+    sha256: str  # of that file
+
+
+class BuiltTarget(_Strict):
+    """One target that the native engine was built for."""
+
+    arch: Arch
+    cpu: str
+
+    @property
+    def folder(self) -> str:
+        """Where it lies in the bundle."""
+        return f"{TARGETS}/{self.arch}-{self.cpu}"
+
+
+class File(_Strict):
+    """Size in bytes and hash of one file."""
+
+    bytes: int
+    sha256: str
+
+
+class Manifest(_Strict):
+    """What manifest.json holds."""
+
+    format: Literal[1]
+    versions: Versions
+    input: InputSpec
+    decided_by: str  # which torch decided the thresholds
+    accuracy: Accuracy | None  # None for a model whose test images nobody gave
+    source: Source | None
+    targets: tuple[BuiltTarget, ...]
+    files: dict[str, File]  # every file but the manifest, by its path in the bundle
+
+    @pydantic.field_serializer("input")
+    def _write_input(self, spec: InputSpec) -> dict[str, Any]:
+        return spec.to_json()
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files are those of its manifest."""
+
+    path: Path
+    manifest: Manifest
+    model: bytes  # the content of model.onnx
+    graph: Graph
+
+    @cached_property
+    def golden(self) -> golden.Golden:
+        """The golden vectors.
+
+        Raises:
+            FileFormatError: they are not this model's.
+        """
+        return golden.read_golden(self.path / GOLDEN, self.graph)
+
+    @cached_property
+    def tflite(self) -> bytes | None:
+        """The content of model.tflite, if the bundle has it."""
+        return (self.path / TFLITE).read_bytes() if TFLITE in self.manifest.files else None
+
+    def run_folder(self) -> Path | None:
+        """The training run that the model was exported from, if the manifest names one and it is still there."""
+        source = self.manifest.source
+        if source is None or not (self.path / source.run / source.checkpoint).is_file():
+            return None
+        return (self.path / source.run).resolve()
+
+    def arm_target(self, cpu: str) -> BuiltTarget:
+        """The target built for the ARM ``cpu``, else the first that it runs.
+
+        Raises:
+            UsageError: there is none.
+        """
+        fitting = [t for t in self.manifest.targets if t.arch == "arm64" and arm.runs(cpu, t.cpu)]
+        if not fitting:
+            has = ", ".join(f"{t.arch} {t.cpu}" for t in self.manifest.targets) or "none"
+            raise UsageError(
+                f"{self.path} has no target that {cpu} runs (it has: {has}): export with --target arm64 --cpu {cpu}"
+            )
+        return next((target for target in fitting if target.cpu == cpu), fitting[0])
+
+    def own_build(self, target: BuiltTarget) -> Build:
+        """This installation's build for ``target``, of which the bundle's files are copies.
+
+        Run or load these, never what a bundle brings: it may come from anywhere.
+
+        Raises:
+            UsageError: the bundle's files are something else.
+            Unavailable: the engine cannot be built here.
+        """
+        own = build(Target(target.arch, target.cpu))
+        for file, name in ((own.library, LIBRARY), (own.header, HEADER), (own.program, PROGRAM)):
+            if self.manifest.files[f"{target.folder}/{name}"].sha256 != sha256(file):
+                raise UsageError(
+                    f"{self.path / target.folder / name} is not what this installation builds for {target.arch} "
+                    f"{target.cpu}, and nothing else is run here: export the model again"
+                )
+        return own
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Read a bundle, and check the size and hash of every file.
+
+    Raises:
+        UsageError: nothing is there.
+        FileFormatError: a file is missing, truncated, changed or foreign; the message names it.
+        Unsupported: the model does not yield one logit for each class.
+    """
+    if not path.is_dir():
+        raise UsageError(f"{path} is not a folder: give a bundle that `bnnt export` wrote")
+    manifest = read_manifest(path)
+    needed = {MODEL, *(f"{GOLDEN}/{name}" for name in golden.FILES)}
+    needed |= {f"{target.folder}/{name}" for target in manifest.targets for name in (LIBRARY, HEADER, PROGRAM)}
+    if needed != set(manifest.files) - {TFLITE}:
+        wrong = ", ".join(sorted(needed ^ (set(manifest.files) - {TFLITE})))
+        raise FileFormatError(f"{path / MANIFEST} lists other files than a bundle has: {wrong}")
+    for name, file in manifest.files.items():
+        _check_file(path / name, file)
+    model = (path / MODEL).read_bytes()
+    graph = onnx.load(path / MODEL)
+    if (graph.spec, graph.decided_by) != (manifest.input, manifest.decided_by):
+        raise FileFormatError(f"{path / MANIFEST} describes another input, or other thresholds, than {MODEL} holds")
+    check_classifier(graph)
+    return Bundle(path, manifest, model, graph)
+
+
+def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
+    """Make ``engine`` ready to run the bundle's model on ``device``.
+
+    ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
+
+    Raises:
+        Unavailable: the engine or what it needs is not here.
+        UsageError: the device does not run this engine, the bundle has no target that it runs, the target is not
+            what this installation builds, or the training run's checkpoint has changed since the export.
+    """
+    if isinstance(device, Local):
+        if engine == "torch" and run is None:
+            run = exported_run(bundle)
+        return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
+    if engine != "native":
+        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
+    program = bundle.own_build(bundle.arm_target(device.cpu)).program
+    return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
+
+
+def exported_run(bundle: Bundle) -> Path:
+    """The bundle's training run, whose checkpoint is still the one that was exported.
+
+    Raises:
+        Unavailable: the manifest names none, or it is not there.
+        UsageError: the checkpoint has changed.
+    """
+    source, run = bundle.manifest.source, bundle.run_folder()
+    if source is None or run is None:
+        named = "none" if source is None else f"{source.run}, seen from the bundle"
+        raise Unavailable(
+            f"the torch engine needs the training run that {bundle.path} was exported from, which is not here "
+            f"(the manifest names {named}): leave this engine out"
+        )
+    if sha256(run / source.checkpoint) != source.sha256:
+        raise UsageError(
+            f"{run / source.checkpoint} has changed since {bundle.path} was exported: "
+            "export again, or leave the torch engine out"
+        )
+    return run
+
+
+def is_bundle(path: Path) -> bool:
+    """Whether ``path`` is a folder that an export wrote: one with a manifest of ours, damaged files or not."""
+    try:
+        read_manifest(path)
+    except FileFormatError:
+        return False
+    return True
+
+
+def read_manifest(path: Path) -> Manifest:
+    """The manifest of the bundle ``path``.
+
+    Raises:
+        FileFormatError: missing, truncated, or not a manifest.
+    """
+    file = path / MANIFEST
+    try:
+        with file.open("rb") as opened:
+            data = opened.read(LARGEST_MANIFEST + 1)
+    except OSError as error:
+        raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
+    if len(data) > LARGEST_MANIFEST:
+        raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
+    try:
+        manifest = parse(Manifest, data)
+    except ValueError as error:
+        raise FileFormatError(f"{file} is truncated, corrupt or foreign: {error}") from error
+    except UsageError as error:
+        raise FileFormatError(f"{file}: {error}") from error
+    for name in (*manifest.files, *(target.folder for target in manifest.targets)):
+        if not NAME.fullmatch(name):
+            raise FileFormatError(f"{file} names a file '{name}', which cannot be in a bundle")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _check_file(path: Path, file: File) -> None:
+    try:
+        size = path.stat().st_size
+        if size != file.bytes:
+            raise FileFormatError(
+                f"{path} has {size} bytes, its manifest says {file.bytes}: it is truncated or changed; export again"
+            )
+        if sha256(path) != file.sha256:
+            raise FileFormatError(f"{path} has changed since the export: its hash is not the manifest's; export again")
+    except OSError as error:
+        raise FileFormatError(f"{path} cannot be read: {error.strerror}") from error

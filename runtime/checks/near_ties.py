@@ -1,0 +1,84 @@
+"""Bits that an engine with its own order of sums may get wrong: where what stands in front is next to the switch."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.converters import reference
+from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.ops import (
+    BinaryConv2dMaxPoolThreshold,
+    BinaryConv2dThreshold,
+    BinaryDenseThreshold,
+    Flatten,
+    Kind,
+    MaxPool,
+    Op,
+    Sign,
+    Threshold,
+    ToReal,
+)
+from bnn_toolchain.runtime.engines.contract import Contract
+
+
+def bits_in_front(graph: Graph) -> dict[str, frozenset[str]]:
+    """For each value, the binary activations that it depends on."""
+    found: dict[str, frozenset[str]] = {}
+    for node in graph.nodes:
+        before = frozenset(name for name in node.inputs if name in found and graph.values[name].kind is Kind.BITS)
+        found[node.name] = before.union(*(found.get(name, frozenset()) for name in node.inputs))
+    return found
+
+
+def near_ties(
+    graph: Graph, name: str, shown: Collection[str], images: NDArray[np.uint8], contract: Contract
+) -> NDArray[np.bool_] | None:
+    """Which bits of the activation ``name`` may differ under ``contract``: bool [N, H, W, C] or [N, F]; None: none.
+
+    Of the activations that are ``shown``, none in front of it differs.
+    """
+    nodes = {node.name: node for node in graph.nodes}
+    node, moves = nodes[name], []
+    while isinstance(node.op, MaxPool | Flatten):  # of the bits of a sign: what it makes of the sign's real switches it
+        if node.inputs[0] in shown:
+            return None
+        moves.append(node)
+        node = nodes[node.inputs[0]]
+    if isinstance(node.op, Sign):
+        x = _value(graph, node, [move.op for move in reversed(moves)], images)
+        largest = np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True)
+        near: NDArray[np.bool_] = np.abs(x) <= contract.reals * largest
+        return near
+    threshold, steps = _parts(node.op)
+    if threshold is None or moves or name not in contract.rounded:
+        return None
+    above = _value(graph, node, [*steps, ToReal()], images).astype(np.int64) - threshold.tau
+    return np.isin(above, (0, -1))
+
+
+def _parts(op: Op) -> tuple[Threshold | None, list[Op]]:
+    """The threshold that ends ``op``, and what comes before."""
+    match op:
+        case Threshold():
+            return op, []
+        case BinaryConv2dThreshold(conv, threshold):
+            return threshold, [conv]
+        case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
+            return threshold, [conv, pool]
+        case BinaryDenseThreshold(dense, threshold):
+            return threshold, [dense]
+        case _:
+            return None, []
+
+
+def _value(graph: Graph, node: Node, steps: list[Op], images: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What ``steps`` make of the value that ``node`` reads, channels last."""
+    names = [each.name for each in graph.nodes]
+    nodes = list(graph.nodes[: names.index(node.inputs[0]) + 1])
+    for number, op in enumerate(steps):
+        nodes.append(Node(f"in front of {node.name}: {number}", op, (nodes[-1].name,)))
+    found = reference.run(graph.replace(nodes), images)
+    return found.transpose(0, 2, 3, 1) if found.ndim == 4 else found

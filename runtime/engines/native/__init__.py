@@ -1,0 +1,1 @@
+"""The native engine: in this process, and as the program bnnt-run."""

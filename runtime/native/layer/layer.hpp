@@ -1,0 +1,42 @@
+// A layer with weights: how it is computed, the form of its weights, its scratch, and its run.
+#pragma once
+
+#include "../model/model.hpp"
+
+namespace bnnt {
+
+constexpr size_t tile = 32; // pixels whose windows are packed at a time
+
+// What a layer's run needs besides its buffers, as offsets into the scratch.
+struct LayerScratch {
+  uint64_t input = 0;  // the image with its padding around it
+  uint64_t patches = 0; // packed windows
+  uint64_t values = 0;  // planes: the accumulators of one window
+  uint64_t counts = 0;  // planes: one row of disagreements a plane
+  uint64_t rows = 0;    // rows of sums
+  uint64_t pooled = 0;  // one pooled row
+  uint64_t bytes = 0;
+};
+
+// How many rows of sums are alive at a time.
+inline int64_t kept_rows(const Node &node) {
+  if (!node.pooled)
+    return 1;
+  return node.pool.kernel[0] < node.layer.height ? node.pool.kernel[0] : node.layer.height;
+}
+
+// Chooses the method and the sizes that follow from it.
+void choose_method(Node &node, const Value &x, const Kernels &kernels);
+
+LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels &kernels);
+
+// Pointers into `arena`; null where it does not fit.
+void place_layer(Node &node, const Kernels &kernels, Arena &arena);
+
+// Writes what place_layer made room for.
+void fill_layer(Node &node, const Kernels &kernels);
+
+void run_layer(const Node &node, const Value &x, const Value &result, const Kernels &kernels, const uint8_t *from,
+               uint8_t *to, uint8_t *scratch);
+
+} // namespace bnnt

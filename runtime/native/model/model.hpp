@@ -1,0 +1,161 @@
+// The model in memory: values, nodes, and what loading prepares for the kernels.
+#pragma once
+
+#include "../basic.hpp"
+
+namespace bnnt {
+
+struct Kernels;
+
+constexpr int64_t largest = 0x7fffffff;         // of an attribute or a dimension
+constexpr int64_t acc_limit = int64_t{1} << 24; // accumulators stay below
+
+// How large a network may be, as in converters/size.py.
+constexpr int32_t most_nodes = 1024; // lookups and planning are quadratic
+constexpr int64_t most_elements = int64_t{1} << 26;     // of one value, and of the padded input of a window
+constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
+constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
+constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
+constexpr size_t longest_name = 1000;                   // bytes
+
+// Whether a value of these sides, none below 1, is small enough.
+inline bool few_elements(int64_t height, int64_t width, int64_t channels) {
+  return height <= most_elements && width <= most_elements / height && channels <= most_elements / (height * width);
+}
+
+enum class Kind : uint8_t { pixels = BNNT_PIXELS, bits = BNNT_BITS, acc = BNNT_ACC, real = BNNT_REAL };
+
+const char *name_of(Kind kind);
+
+// One value: NHWC for one image; a vector [F] has rank 1 and is 1 x 1 x F.
+struct Value {
+  Bytes name;
+  Kind kind = Kind::pixels;
+  int32_t rank = 0;
+  int64_t height = 1, width = 1, channels = 1;
+  int64_t low = 0, high = 0; // of an accumulator
+  int32_t last_use = 0;      // index of the last node that reads it
+  uint64_t bytes = 0;
+  uint64_t offset = 0;       // in the session's buffers
+  uint64_t hidden_offset = 0;
+
+  int64_t pixels() const { return height * width; }
+  int64_t elements() const { return pixels() * channels; }
+  int64_t packed() const { return (channels + 7) / 8; } // bytes of one pixel's bits
+};
+
+// An initializer of the file; the bytes may have any alignment.
+struct Tensor {
+  Bytes name;
+  int32_t type = 0;
+  int32_t rank = 0;
+  int64_t dims[4] = {};
+  Bytes data;
+  bool used = false;
+
+  float real(size_t index) const { return load<float>(data.data + 4 * index); }
+};
+
+enum class Op : uint8_t {
+  pixel_input,
+  pixel_normalize,
+  sign,
+  to_real,
+  binary, // convolution and dense layer with binary weights, with or without pooling and threshold
+  real,   // Conv and Gemm
+  flatten,
+  threshold,
+  affine,
+  max_pool,
+  relu,
+  hardtanh,
+  add,
+  average,
+};
+
+struct Window {
+  int64_t kernel[2] = {1, 1};
+  int64_t strides[2] = {1, 1};
+  int64_t dilations[2] = {1, 1};
+  int64_t pads[4] = {}; // top, left, bottom, right
+
+  int64_t taps() const { return kernel[0] * kernel[1]; }
+  bool padded() const { return (pads[0] | pads[1] | pads[2] | pads[3]) != 0; }
+};
+
+// How a layer with weights is computed.
+enum class Method : uint8_t {
+  bits,   // xor and popcount
+  planes, // xor and popcount of each bit plane of the accumulators
+  narrow, // products of int16, whose sums fit an int16
+  real,   // sums of float32 in the fixed order
+};
+
+// The part of a node that has weights: window, prepared weights, and how they are computed.
+struct Layer {
+  Window window;
+  int64_t group = 1;
+  int64_t inputs = 1;     // channels of one group
+  int64_t outputs = 1;    // channels of one group
+  int64_t height = 1, width = 1; // of the output, before pooling
+  int64_t pad_value = 0;
+  bool pad_counts = false; // real sums: taps outside the image are added
+  Method method = Method::bits;
+
+  // what the method makes of it
+  uint64_t block = 1;            // outputs that the kernel computes at a time
+  int64_t blocked = 0;           // outputs of one group, rounded up to blocks
+  uint64_t stride = 0;           // int32 elements between two pixels of a row of sums
+  uint64_t runs = 1, run = 0;    // words of one window, as in Dots
+  uint64_t input_bytes = 0;      // of the padded image that windows are read from; 0: they are packed one by one
+  int32_t planes = 0;            // bit planes
+  int64_t low = 0;               // planes: the accumulator that is stored as 0
+  uint8_t *weights = nullptr;    // as the method's kernel wants them
+  int32_t *tap_sums = nullptr;   // bits with pad_value 0: [tap][channel], what the taps outside must not add
+  uint32_t *base = nullptr;      // planes: [group][blocked outputs], what does not depend on the image
+  float *bias = nullptr;         // real: [group][blocked outputs]
+
+  int64_t taps() const { return window.taps(); }
+  int64_t weights_of_one() const { return taps() * inputs; }
+  int64_t channels() const { return group * outputs; }
+};
+
+struct Node {
+  Bytes name;
+  char *c_name = nullptr;
+  const char *op_name = "";
+  const char *kernel = "";
+  Op op = Op::relu;
+  int32_t inputs[2] = {-1, -1}; // indices of values
+  bool pooled = false, thresholded = false;
+  Layer layer;
+  Window pool; // MaxPool and the pooled layer
+  int64_t offset = 0; // PixelInput
+
+  const Tensor *weight = nullptr, *bias = nullptr, *tau = nullptr, *flip = nullptr, *scale = nullptr,
+               *shift = nullptr;
+  bool packed_weight = false;
+
+  int32_t *taus = nullptr;   // [channels rounded up], clamped so that a difference cannot overflow
+  uint8_t *flips = nullptr;  // [packed channels]
+  float *scales = nullptr, *shifts = nullptr; // [channels]
+};
+
+} // namespace bnnt
+
+struct bnnt_session {
+  bnnt::Node *nodes = nullptr;
+  bnnt::Value *values = nullptr; // the input first, then one a node
+  bnnt::Tensor *tensors = nullptr;
+  int32_t node_count = 0, tensor_count = 0;
+  int32_t next_tensor = 0; // while the file is read: where the next one should be
+  const bnnt::Kernels *kernels = nullptr;
+  uint8_t *buffers = nullptr; // all values
+  uint8_t *scratch = nullptr; // of the node that runs
+  uint64_t memory_bytes = 0, hidden_bytes = 0;
+  int32_t hidden = 0;
+  bnnt::Bytes input_json;
+
+  const bnnt::Value &output() const { return values[node_count]; }
+  uint8_t *buffer(int32_t value) const { return buffers + values[value].offset; }
+};

@@ -1,0 +1,114 @@
+#include "plan.hpp"
+
+#include "../kernels/kernels.hpp"
+#include "../layer/layer.hpp"
+
+namespace bnnt {
+
+namespace {
+
+constexpr uint64_t slack = 64; // kernels read and write whole blocks
+
+// Gives every value its place in one buffer: the lowest gap between the values that are alive with it. The pixels lie in
+// the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
+uint64_t place_values(bnnt_session &session, int32_t *alive) {
+  uint64_t total = 0;
+  int32_t count = 0; // values alive, by offset
+  for (int32_t node = 0; node < session.node_count; ++node) {
+    Value &value = session.values[node + 1];
+    const uint64_t size = round_up(value.bytes, Arena::alignment) + slack;
+    int32_t kept = 0;
+    for (int32_t i = 0; i < count; ++i)
+      if (session.values[alive[i]].last_use >= node)
+        alive[kept++] = alive[i];
+    count = kept;
+    value.offset = 0;
+    int32_t slot = 0;
+    for (; slot < count; ++slot) {
+      const Value &other = session.values[alive[slot]];
+      if (value.offset + size <= other.offset)
+        break;
+      value.offset = other.offset + round_up(other.bytes, Arena::alignment) + slack;
+    }
+    for (int32_t i = count++; i > slot; --i)
+      alive[i] = alive[i - 1];
+    alive[slot] = node + 1;
+    if (value.offset + size > total)
+      total = value.offset + size;
+  }
+  return total;
+}
+
+void place_parameters(Node &node, const Value &x, const Kernels &kernels, Arena &arena) {
+  node.c_name = arena.take<char>(node.name.size + 1);
+  if (node.op == Op::binary || node.op == Op::real)
+    place_layer(node, kernels, arena);
+  if (node.tau != nullptr) {
+    const uint64_t channels = static_cast<uint64_t>(node.tau->dims[0]);
+    node.taus = arena.take<int32_t>(round_up(channels, 16));
+    node.flips = arena.take<uint8_t>((channels + 7) / 8);
+  }
+  if (node.scale != nullptr) {
+    node.scales = arena.take<float>(static_cast<uint64_t>(x.channels));
+    node.shifts = arena.take<float>(static_cast<uint64_t>(x.channels));
+  }
+}
+
+void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
+  __builtin_memcpy(node.c_name, node.name.data, node.name.size);
+  node.c_name[node.name.size] = 0;
+  if (node.op == Op::binary || node.op == Op::real)
+    fill_layer(node, kernels);
+  if (node.tau != nullptr) {
+    const int64_t channels = node.tau->dims[0];
+    constexpr int64_t bound = 2 * acc_limit; // beyond every accumulator, and far from overflow
+    __builtin_memset(node.flips, 0, static_cast<size_t>((channels + 7) / 8));
+    for (int64_t c = 0; c < static_cast<int64_t>(round_up(static_cast<uint64_t>(channels), 16)); ++c) {
+      const int64_t tau = c < channels ? load<int32_t>(node.tau->data.data + 4 * c) : 0;
+      node.taus[c] = static_cast<int32_t>(tau < -bound ? -bound : tau > bound ? bound : tau);
+      if (c < channels)
+        node.flips[c / 8] |= static_cast<uint8_t>(node.flip->data.data[c] << c % 8);
+    }
+  }
+  for (int64_t c = 0; node.scale != nullptr && c < x.channels; ++c) {
+    node.scales[c] = node.scale->real(static_cast<size_t>(c));
+    node.shifts[c] = node.shift->real(static_cast<size_t>(c));
+  }
+}
+
+} // namespace
+
+bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
+  const Kernels &kernels = *session.kernels;
+  uint64_t scratch = 0;
+  session.hidden = 0;
+  session.hidden_bytes = 0;
+  for (int32_t i = 0; i < session.node_count; ++i) {
+    Node &node = session.nodes[i];
+    const Value &x = session.values[node.inputs[0]];
+    Value &result = session.values[i + 1];
+    node.kernel = "portable";
+    if (node.op == Op::binary || node.op == Op::real) {
+      choose_method(node, x, kernels);
+      const uint64_t bytes = layer_scratch(node, result, kernels).bytes;
+      scratch = bytes > scratch ? bytes : scratch;
+    }
+    place_parameters(node, x, kernels, arena);
+    if (result.kind == Kind::bits) {
+      result.hidden_offset = session.hidden_bytes;
+      session.hidden_bytes += result.bytes;
+      ++session.hidden;
+    }
+  }
+  session.values[session.node_count].last_use = session.node_count;
+  session.buffers = arena.take<uint8_t>(place_values(session, alive));
+  session.scratch = arena.take<uint8_t>(scratch + slack);
+  session.memory_bytes = arena.used();
+  if (!arena.fits())
+    return false;
+  for (int32_t i = 0; i < session.node_count; ++i)
+    fill_parameters(session.nodes[i], session.values[session.nodes[i].inputs[0]], kernels);
+  return true;
+}
+
+} // namespace bnnt

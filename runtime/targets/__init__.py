@@ -1,0 +1,1 @@
+"""What the native engine is built for, and the builds."""

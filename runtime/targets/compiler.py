@@ -1,0 +1,247 @@
+"""Compile the native engine for a target, once, into the user's cache.
+
+Every source is compiled apart and then linked with one fixed line: zig builds a target's runtime libraries again for
+every distinct link line. Nothing of a C library is linked in: ``libbnnt.so`` leaves memcpy, memset, clock_gettime and
+their like to the process that loads it, so one file runs with glibc, musl and bionic; ``bnnt-run`` is static and talks
+to Linux itself.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bnn_toolchain.errors import Unavailable, UsageError
+
+SOURCES = Path(__file__).parents[1] / "native"
+HEADER = SOURCES / "bnnt.h"
+
+Arch = Literal["x86_64", "arm64"]
+
+
+@dataclass(frozen=True)
+class Target:
+    """What to build for. ``cpu`` is the compiler's name of the oldest CPU that must run it, e.g. cortex-a72."""
+
+    arch: Arch
+    cpu: str
+
+
+@dataclass(frozen=True)
+class Build:
+    """The files of one build, in the cache."""
+
+    library: Path
+    program: Path
+    header: Path
+
+
+@dataclass(frozen=True)
+class _Folder:
+    """Sources that are compiled alike."""
+
+    path: str
+    flags: tuple[str, ...] = ()
+
+
+_AVX2 = ("-mavx2",)
+_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vpopcntdq", "-mprefer-vector-width=512")
+_SMALL = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
+_COMMON = (
+    *(_Folder(path, _SMALL) for path in (".", "file", "model", "layer")),
+    *(_Folder(path) for path in ("elementwise", "kernels", "kernels/portable", "host")),
+)
+_LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
+    "x86_64": (*_COMMON, _Folder("kernels/avx2", _AVX2), _Folder("kernels/avx512", _AVX512)),
+    "arm64": (*_COMMON, _Folder("kernels/neon")),
+}
+_PROGRAM = "program"
+
+# No contraction of a product and a sum into one rounding: the order and the roundings of real sums are fixed. No memcmp
+# made a bcmp, which Android's C library lacks.
+_COMPILE = (
+    *("-std=c++20", "-O3", "-g0", "-DNDEBUG", "-fPIC", "-ffp-contract=off", "-fno-exceptions", "-fno-rtti"),
+    *("-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables", "-fno-builtin-bcmp"),
+    *("-Wall", "-Wextra"),
+)
+_LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sections", "-s")
+_LINK_PROGRAM = ("-static", "-nostdlib", "-Wl,--gc-sections", "-s")
+
+
+def host_target() -> Target:
+    """This machine, down to the oldest CPU that the library runs on: wider kernels are chosen when it loads.
+
+    Raises:
+        Unavailable: neither Linux on x86-64 nor on ARM64.
+    """
+    machine = platform.machine().lower()
+    if sys.platform == "linux" and machine in ("x86_64", "amd64"):
+        return Target("x86_64", "x86-64-v2")
+    if sys.platform == "linux" and machine in ("aarch64", "arm64"):
+        return Target("arm64", "generic")
+    raise Unavailable(
+        f"the native engine runs on Linux on x86-64 and ARM64, not on {sys.platform} {machine}: "
+        "use the engine onnxruntime here"
+    )
+
+
+def find_compiler() -> tuple[str, ...]:
+    """The C++ compiler's command: the environment variable CXX if it is set, else the one in the package ziglang.
+
+    Raises:
+        Unavailable: CXX names no program, or there is neither.
+    """
+    chosen = shlex.split(os.environ.get("CXX", ""))
+    if chosen:
+        if shutil.which(chosen[0]) is None:
+            raise Unavailable(f"CXX is '{os.environ['CXX']}', but there is no such program: set it right or unset it")
+        return tuple(chosen)
+    if importlib.util.find_spec("ziglang") is None:
+        raise Unavailable(
+            "no C++ compiler for the native engine: pip install ziglang, or set CXX to a compiler for the target"
+        )
+    return (sys.executable, "-m", "ziglang", "c++")
+
+
+def build(
+    target: Target,
+    compiler: tuple[str, ...] | None = None,
+    announce: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
+) -> Build:
+    """The native engine for ``target``: from the cache, or compiled now, which ``announce`` is told in one line.
+
+    Two processes may build the same thing at once: each works in a folder of its own, and the first to finish wins.
+
+    Raises:
+        Unavailable: no compiler, one that fails, or a cache that cannot be written.
+        UsageError: the compiler does not know the CPU.
+    """
+    command = find_compiler() if compiler is None else compiler
+    folder = cache_folder() / f"native-{target.arch}-{target.cpu}-{_key(target, command)}"
+    result = Build(folder / "libbnnt.so", folder / "bnnt-run", folder / "bnnt.h")
+    if folder.is_dir():
+        return result
+    announce(f"building the native engine for {target.arch} {target.cpu} (once, kept in {folder.parent})")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
+            done = Path(temporary) / "done"
+            done.mkdir()
+            try:
+                _compile(target, command, Path(temporary), done)
+            except Unavailable as error:
+                raise _unknown_cpu(target, command) or error from error
+            shutil.copyfile(HEADER, done / HEADER.name)
+            try:
+                done.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+    except OSError as error:
+        raise Unavailable(
+            f"cannot write the cache {folder.parent}: {error.strerror}: set BNNT_CACHE to a folder of yours"
+        ) from error
+    return result
+
+
+def cache_folder() -> Path:
+    """Where builds are kept: the environment variable BNNT_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("BNNT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "bnnt"
+
+
+def library_sources(target: Target) -> list[tuple[Path, tuple[str, ...]]]:
+    """The sources of the library, each with the flags that its kernels need besides the target's."""
+    return [
+        (source, folder.flags)
+        for folder in _LIBRARY[target.arch]
+        for source in sorted((SOURCES / folder.path).glob("*.cpp"))
+    ]
+
+
+def _cpu_flag(target: Target, command: tuple[str, ...]) -> str:
+    if _is_zig(command):
+        return f"-mcpu={target.cpu.replace('-', '_')}"
+    return f"-march={target.cpu}" if target.arch == "x86_64" else f"-mcpu={target.cpu}"
+
+
+def _zig_target(target: Target, command: tuple[str, ...]) -> tuple[str, ...]:
+    """Another compiler is made for its target, or CXX names it."""
+    arch = "aarch64" if target.arch == "arm64" else target.arch
+    return ("-target", f"{arch}-linux-musl") if _is_zig(command) else ()
+
+
+def _is_zig(command: tuple[str, ...]) -> bool:
+    return "ziglang" in command or Path(command[0]).name == "zig"
+
+
+def _key(target: Target, command: tuple[str, ...]) -> str:
+    """A hash of all that decides the result."""
+    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"))
+    key = hashlib.sha256(repr((target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY)).encode())
+    for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
+        key.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
+    return key.hexdigest()[:16]
+
+
+def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
+    compiler = (*command, *_zig_target(target, command))
+
+    def one(source: Path, flags: tuple[str, ...]) -> str:
+        made = objects / ("-".join(source.relative_to(SOURCES).with_suffix(".o").parts))
+        _run((*compiler, _cpu_flag(target, command), *_COMPILE, *flags, "-c", str(source), "-o", str(made)))
+        return str(made)
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        library = [pool.submit(one, source, flags) for source, flags in library_sources(target)]
+        program = [pool.submit(one, source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
+        shared = [future.result() for future in library]
+        alone = [future.result() for future in program]
+    _run((*compiler, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")))
+    _run((*compiler, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")))
+
+
+def _environment() -> dict[str, str]:
+    zig = str(cache_folder() / "zig")
+    return {**os.environ, "ZIG_GLOBAL_CACHE_DIR": zig, "ZIG_LOCAL_CACHE_DIR": zig}
+
+
+def _unknown_cpu(target: Target, command: tuple[str, ...]) -> UsageError | None:
+    """The error of a mistyped CPU: the compiler takes an empty file without it, and not with it."""
+
+    def takes(*flags: str) -> bool:
+        empty = (*command, *_zig_target(target, command), *flags, "-E", "-x", "c++", os.devnull)
+        return subprocess.run(empty, capture_output=True, env=_environment(), check=False).returncode == 0
+
+    if not takes() or takes(_cpu_flag(target, command)):
+        return None
+    examples = "cortex-a53, cortex-a72 or neoverse-n1" if target.arch == "arm64" else "x86-64-v2 or haswell"
+    return UsageError(f"the compiler knows no {target.arch} CPU '{target.cpu}': name one like {examples}")
+
+
+def _run(command: tuple[str, ...]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, env=_environment(), check=False)
+    except OSError as error:
+        raise Unavailable(f"cannot start the C++ compiler {command[0]}: {error.strerror}") from error
+    if done.returncode != 0:
+        remedy = "" if _is_zig(command) else "\nunset CXX to build with ziglang"
+        raise Unavailable(
+            f"the C++ compiler failed ({done.returncode}): {shlex.join(command)}\n{done.stderr.strip()[:2000]}{remedy}"
+        )
+    return done.stdout
