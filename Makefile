@@ -20,7 +20,7 @@ test-larq: .venv/.test
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	rm -rf build/typed && $(PIP) install --no-deps --target build/typed .
+	rm -rf build/lib build/typed && $(PIP) install --no-deps --target build/typed .
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnn_toolchain
 
 format: .venv/.test

@@ -10,7 +10,7 @@ struct Kernels;
 constexpr int64_t largest = 0x7fffffff;         // of an attribute or a dimension
 constexpr int64_t acc_limit = int64_t{1} << 24; // accumulators stay below
 
-// How large a network may be, as in converters/size.py.
+// How large a network may be, as in converters/graph/size.py.
 constexpr int32_t most_nodes = 1024; // lookups and planning are quadratic
 constexpr int64_t most_elements = int64_t{1} << 26;     // of one value, and of the padded input of a window
 constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values

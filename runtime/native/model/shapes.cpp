@@ -1,4 +1,4 @@
-// The kind, shape and range of every value: the native counterpart of `infer` in converters/ops.py.
+// The kind, shape and range of every value: the native counterpart of `infer` in converters/graph/infer.py.
 #include "operators.hpp"
 
 namespace bnnt {
