@@ -10,8 +10,7 @@ from pathlib import Path
 
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import write_atomically
-from bnn_toolchain.stored import parse
+from bnn_toolchain.files import parse, write_atomically
 
 
 @dataclass(frozen=True)

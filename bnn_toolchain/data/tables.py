@@ -15,7 +15,7 @@ from bnn_toolchain.data.config import Columns
 from bnn_toolchain.data.images import ImageReader
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
-from bnn_toolchain.stored import read_json
+from bnn_toolchain.files import read_json
 
 ROWS = 16  # of a parquet file, decoded at a time
 SHARING, ROOM = 32, 4 << 20  # bytes of images for each byte of the file, and of any file

@@ -14,10 +14,9 @@ from torch import Tensor, nn
 
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.files import parse, write_atomically
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers.binary import BinaryLayer
-from bnn_toolchain.stored import parse
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.run_folder import RunFolder

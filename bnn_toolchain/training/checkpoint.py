@@ -19,9 +19,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.files import parse, write_atomically
 from bnn_toolchain.layers import plain_names
-from bnn_toolchain.stored import parse
 
 MODEL, OPTIMIZER = "model/", "optimizer/"
 HEADER = 1 << 19  # bytes; a tensor takes some 60 there, and a kilobyte in memory even if it holds nothing

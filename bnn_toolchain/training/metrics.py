@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import write_atomically
-from bnn_toolchain.stored import parse
+from bnn_toolchain.files import parse, write_atomically
 
 Kind = TypeVar("Kind")
 

@@ -13,9 +13,8 @@ from bnn_toolchain.data.config import PLACES
 from bnn_toolchain.data.record import Record, changes, read_record, record_of, write_record
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.files import read_json, write_atomically
 from bnn_toolchain.input_spec import InputSpec
-from bnn_toolchain.stored import read_json
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.recipe import dump, read_dump
 

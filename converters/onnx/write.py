@@ -51,9 +51,8 @@ from bnn_toolchain.converters.onnx.functions import DOMAIN, OPSET, VERSION, form
 from bnn_toolchain.converters.onnx.parts import FOREIGN, check_parts
 from bnn_toolchain.converters.onnx.read import read_nodes
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.files import read_json, write_atomically
 from bnn_toolchain.input_spec import InputSpec
-from bnn_toolchain.stored import read_json
 
 FORMAT = "1"
 IR_VERSION = 8  # the first with model-local functions

@@ -22,6 +22,7 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
+from bnn_toolchain.files import parse
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.runtime.bundle import golden
 from bnn_toolchain.runtime.checks.validate import Contender
@@ -30,7 +31,6 @@ from bnn_toolchain.runtime.engines.engine import EngineName, open_session
 from bnn_toolchain.runtime.engines.native.program import ProgramSession
 from bnn_toolchain.runtime.targets import arm
 from bnn_toolchain.runtime.targets.compiler import Arch, Build, Target, build
-from bnn_toolchain.stored import parse
 
 MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
 LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"

@@ -40,8 +40,8 @@ from bnn_toolchain.converters.lce.format.container import LARGEST, Container
 from bnn_toolchain.converters.lce.format.describe import FORMAT, KEY
 from bnn_toolchain.converters.lce.format.thresholds import EVER, NEVER, from_limits, from_offsets
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.files import read_json
 from bnn_toolchain.input_spec import InputSpec
-from bnn_toolchain.stored import read_json
 
 Json = dict[str, Any]
 

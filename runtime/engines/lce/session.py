@@ -25,11 +25,11 @@ from bnn_toolchain.converters.lce import read
 from bnn_toolchain.converters.lce.format.flat import with_outputs
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.files import parse
 from bnn_toolchain.input_spec import check_images
 from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.lce import environment as lce_environment
-from bnn_toolchain.stored import parse
 
 Kernel = Literal["indirect", "optimized", "reference"]
 KERNELS: dict[Kernel, dict[str, bool]] = {
