@@ -3,9 +3,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.graph.ops import BinaryConv2d, Conv, MaxPool, unpack_bits
-from bnn_toolchain.converters.reference import run, run_hidden
+from bnn_toolchain.converters.reference import interpreter, run, run_hidden
 from bnn_toolchain.converters.reference.sums import average, binary_conv, max_pool, real_conv, real_dense
 from bnn_toolchain.errors import UsageError
 
@@ -97,7 +96,7 @@ def test_chunks_do_not_change_the_answer(make, monkeypatch):
     graph = make(rng)
     pixels = images(rng, graph.spec, 7)
     logits, hidden = run_hidden(graph, pixels)
-    monkeypatch.setattr(reference, "CHUNK_ELEMENTS", 1)
+    monkeypatch.setattr(interpreter, "CHUNK_ELEMENTS", 1)
     again, hidden_again = run_hidden(graph, pixels)
     assert logits.tobytes() == again.tobytes()
     assert set(hidden) == set(graph.hidden_bits())
