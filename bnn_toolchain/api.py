@@ -61,7 +61,7 @@ def _read_model(path: Path) -> Graph:
         return open_bundle(path).graph
     if (path / "recipe.yaml").is_file():
         from bnn_toolchain.converters import convert
-        from bnn_toolchain.training.train import load_run
+        from bnn_toolchain.training.load import load_run
 
         run = load_run(path)
         return convert(run.model, run.input_spec)
@@ -147,7 +147,7 @@ def export_model(
 
     Raises:
         UsageError: the test images are not those that the run was tested on.
-        As :func:`bnn_toolchain.training.train.load_run`, :func:`bnn_toolchain.converters.convert` and
+        As :func:`bnn_toolchain.training.load.load_run`, :func:`bnn_toolchain.converters.convert` and
         :func:`bnn_toolchain.runtime.export.export_bundle`.
     """
     from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
@@ -165,9 +165,9 @@ def export_model(
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
     from bnn_toolchain.training.config import Recipe
+    from bnn_toolchain.training.load import load_run
     from bnn_toolchain.training.recorded import read_test_images
     from bnn_toolchain.training.run_folder import RunFolder
-    from bnn_toolchain.training.train import load_run
 
     trained = load_run(model)
     if not isinstance(trained.training, Recipe):

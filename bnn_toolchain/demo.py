@@ -20,9 +20,10 @@ from bnn_toolchain.runtime.engines import onnxruntime
 from bnn_toolchain.runtime.engines.engine import EngineName
 from bnn_toolchain.runtime.targets.compiler import find_compiler
 from bnn_toolchain.training.config import Recipe
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.recipe import load_recipe
 from bnn_toolchain.training.run_folder import RunFolder
-from bnn_toolchain.training.train import load_run, train
+from bnn_toolchain.training.train import train
 
 RECIPE = "digits"
 COMPARED: tuple[EngineName, ...] = ("native", "onnxruntime", "torch", "reference")

@@ -19,8 +19,9 @@ from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers.binary import BinaryLayer
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.evaluate import evaluate
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.run_folder import RunFolder
-from bnn_toolchain.training.train import load_run, train
+from bnn_toolchain.training.train import train
 
 
 @dataclass(frozen=True)

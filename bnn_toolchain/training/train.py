@@ -1,4 +1,4 @@
-"""A recipe in, a run folder out, and a trained network back from it."""
+"""A recipe in, a run folder out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,7 @@ from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.models import build
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.fit import fit
-from bnn_toolchain.training.load import LoadedRun, load_run
 from bnn_toolchain.training.metrics import Summary
-
-__all__ = ["LoadedRun", "load_run", "train"]
 
 
 def train(recipe: Recipe, out: Path, *, resume: bool = False, splits: Splits | None = None) -> Summary:

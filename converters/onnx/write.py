@@ -1,9 +1,4 @@
-"""The graph as a canonical ONNX file, in both directions; ``OPERATORS.md`` has the form.
-
-A file is read strictly: what was read is written again in memory, and a file whose graph or functions differ from
-that is refused. So reading and writing again gives the same bytes, and no shape or body goes unchecked. Of functions
-the words of earlier files are read too; they mean the same.
-"""
+"""The graph as a canonical ONNX file; ``OPERATORS.md`` has the form."""
 
 from __future__ import annotations
 
@@ -14,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
@@ -47,12 +41,9 @@ from bnn_toolchain.converters.graph.ops import (
     Value,
 )
 from bnn_toolchain.converters.graph.size import NODES
-from bnn_toolchain.converters.onnx.functions import DOMAIN, OPSET, VERSION, former, functions
-from bnn_toolchain.converters.onnx.parts import FOREIGN, check_parts
-from bnn_toolchain.converters.onnx.read import read_nodes
-from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import read_json, write_atomically
-from bnn_toolchain.input_spec import InputSpec
+from bnn_toolchain.converters.onnx.functions import DOMAIN, OPSET, VERSION, functions
+from bnn_toolchain.errors import Unsupported, UsageError
+from bnn_toolchain.files import write_atomically
 
 FORMAT = "1"
 IR_VERSION = 8  # the first with model-local functions
@@ -74,91 +65,22 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
-def load(path: str | os.PathLike[str]) -> Graph:
-    """Read a file that :func:`save` wrote.
-
-    Raises:
-        UsageError: the file cannot be read.
-        FileFormatError: it is truncated, corrupt, or not bnnt's.
-        Unsupported: an operator gets what it does not take.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    if not data:
-        raise FileFormatError(f"{path} is empty: export or copy it again")
-    try:
-        return from_bytes(data)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    except Unsupported as error:
-        raise Unsupported(f"{path}: {error}") from error
-
-
 def to_bytes(graph: Graph) -> bytes:
     """The file's content: the same graph gives the same bytes.
 
     Raises:
         Unsupported: the graph is not lowered, or a name holds the separator of initializers.
     """
-    data: bytes = _model(graph).SerializeToString(deterministic=True)
+    data: bytes = model_of(graph).SerializeToString(deterministic=True)
     return data
 
 
-def from_bytes(data: bytes) -> Graph:
-    """The inverse of :func:`to_bytes`.
+def model_of(graph: Graph) -> ModelProto:
+    """The file's content as a message of protobuf.
 
     Raises:
-        FileFormatError: truncated, corrupt, or not bnnt's.
-        Unsupported: an operator gets what it does not take.
+        As :func:`to_bytes`.
     """
-    check_parts(data)
-    try:
-        model = ModelProto.FromString(data)
-    except DecodeError as error:
-        raise FileFormatError(FOREIGN) from error
-    _check_text(model)
-    properties = {entry.key: entry.value for entry in model.metadata_props}
-    found = properties.get("bnnt.format")
-    if found is None:
-        raise FileFormatError("an ONNX file, but not one that bnnt wrote: export the PyTorch model with bnnt")
-    if found != FORMAT:
-        raise FileFormatError(f"format {found!r} of bnnt; this version reads {FORMAT!r}: export the model again")
-    graph = Graph(
-        _read_spec(properties.get("bnnt.input", "")), read_nodes(model), properties.get("bnnt.decided_by", "")
-    )
-    canonical = _model(graph)
-    if (model.ir_version, model.opset_import) != (canonical.ir_version, canonical.opset_import):
-        raise FileFormatError("the ONNX version is not the one that bnnt writes")
-    if model.functions != canonical.functions and list(model.functions) != [former(f) for f in canonical.functions]:
-        raise FileFormatError("the bnnt functions in the file are not those of this format")
-    if model.graph != canonical.graph:
-        raise FileFormatError("the graph is not in the form that bnnt writes")
-    return graph
-
-
-def _check_text(model: ModelProto) -> None:
-    """Names are short text; protobuf hands over a string that is not UTF-8 as bytes."""
-    names = [entry.key for entry in model.metadata_props]
-    names += [tensor.name for tensor in model.graph.initializer]
-    for node in model.graph.node:
-        names += [node.op_type, node.domain, *node.input, *node.output, *(a.name for a in node.attribute)]
-    if not all(isinstance(text, str) for text in (*names, *(entry.value for entry in model.metadata_props))):
-        raise FileFormatError("a name in the file is not text: it is corrupt")
-    longest = max(names, key=len, default="")
-    if len(longest) > NAME:
-        raise FileFormatError(f"a name in the file has {len(longest)} characters, more than {NAME}: it is corrupt")
-
-
-def _read_spec(text: str) -> InputSpec:
-    try:
-        return InputSpec.from_json(read_json(text))
-    except (ValueError, UsageError) as error:
-        raise FileFormatError(f"the metadata 'bnnt.input' is damaged: {error}") from error
-
-
-def _model(graph: Graph) -> ModelProto:
     if len(graph.nodes) > NODES:
         raise Unsupported(f"a graph of {len(graph.nodes)} operators: a file holds at most {NODES}")
     nodes, tensors, used = [], [], set()

@@ -149,6 +149,6 @@ def load(model: bytes, run: Path) -> TorchSession:
         UsageError: there is no such run.
         FileFormatError: the run or the model is truncated, corrupt or foreign.
     """
-    from bnn_toolchain.training.train import load_run
+    from bnn_toolchain.training.load import load_run
 
     return TorchSession(load_run(run).model, onnx.from_bytes(model))

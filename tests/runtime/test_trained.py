@@ -13,8 +13,9 @@ from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
 from bnn_toolchain.runtime.checks.validate import validate
 from bnn_toolchain.runtime.devices.device import Local
 from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.train import load_run, train
+from bnn_toolchain.training.train import train
 
 RECIPE = """
 data: {source: mnist5k}

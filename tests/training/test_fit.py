@@ -17,9 +17,10 @@ from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.fit import fit
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.metrics import read_epochs
 from bnn_toolchain.training.recipe import load_recipe, validate
-from bnn_toolchain.training.train import load_run, train
+from bnn_toolchain.training.train import train
 from tests.tools import needs_compiler
 
 from .small import splits, write_recipe

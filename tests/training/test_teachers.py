@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.recipe import load_recipe
-from bnn_toolchain.training.train import load_run, train
+from bnn_toolchain.training.train import train
 
 from .small import write_recipe
 

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from bnn_toolchain.training.fit import fit
-from bnn_toolchain.training.train import load_run
+from bnn_toolchain.training.load import load_run
 
 from .small import splits
 from .test_fit import lines, network, settings
