@@ -1,117 +1,98 @@
-"""The steps between training and a device as plain functions: what the commands call, and a notebook can."""
+"""What the commands do, as plain functions that a notebook can call too: one function a command."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bnn_toolchain.converters import require_lce
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.packages import named_packages
+from bnn_toolchain.open_model import open_model, untrained
+from bnn_toolchain.packages import named_packages, require_extra
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from torch import nn
 
     from bnn_toolchain.converters.cost import Report
-    from bnn_toolchain.converters.graph.graph import Graph
-    from bnn_toolchain.data.splits import Labelled
-    from bnn_toolchain.input_spec import InputSpec
     from bnn_toolchain.runtime.bundle.format import Bundle
     from bnn_toolchain.runtime.checks.benchmark import Benchmark
     from bnn_toolchain.runtime.checks.validate import Contender
     from bnn_toolchain.runtime.checks.validate import Report as ValidationReport
     from bnn_toolchain.runtime.devices.device import Device
-    from bnn_toolchain.runtime.engines.engine import EngineName, Session
-    from bnn_toolchain.runtime.targets.compiler import Target
+    from bnn_toolchain.runtime.targets.target import Target
+    from bnn_toolchain.study.questions import Name
+    from bnn_toolchain.study.recipes import Budget
+    from bnn_toolchain.study.study import Study
+    from bnn_toolchain.training.metrics import Summary
 
 Announce = Callable[[str], None]
 """Told in one line what takes its time."""
 
 Progress = Callable[[int, int], None]
-"""Told how many images are done, of how many."""
+"""Told how much is done, of how much."""
 
-FORMATS = frozenset({"onnx", "lce", "native"})
-RANDOM_IMAGES = 100  # for models that come without images
+FORMATS = ("onnx", "lce", "native")
 
 
-def open_model(path: Path) -> Graph:
-    """The lowered graph of ``path``: a training run, a bundle, an .onnx or a .tflite file.
+def _silent(message: str) -> None:
+    """Announce nothing."""
+
+
+def _no_bar(done: int, total: int) -> None:
+    """Show no progress."""
+
+
+def train_recipe(recipe: str, out: Path, settings: Sequence[str] = (), resume: bool = False) -> Summary:
+    """Train by the recipe called so, or in the YAML file, with ``settings`` such as "optimizer.lr=3e-3", into ``out``.
 
     Raises:
-        UsageError: nothing is there, or it is none of these.
-        FileFormatError: it is truncated, corrupt or foreign.
-        Unsupported: it holds an operator that the graph has no place for, or does not yield one logit for each class.
+        UsageError: no such recipe, a wrong setting, or a folder that holds something else.
+        As :func:`bnn_toolchain.training.train.train`.
     """
-    from bnn_toolchain.converters.graph.classifier import check_classifier
+    from bnn_toolchain.training.recipe import load_recipe
+    from bnn_toolchain.training.train import train
 
-    graph = _read_model(path)
-    check_classifier(graph)
-    return graph
+    return train(load_recipe(recipe, tuple(settings)), out, resume=resume)
 
 
-def _read_model(path: Path) -> Graph:
-    if not path.exists():
-        raise UsageError(f"{path} does not exist: give a run folder, a bundle, an .onnx or a .tflite file")
-    if (path / "manifest.json").is_file():
-        from bnn_toolchain.runtime.bundle.format import open_bundle
+def ask_question(
+    question: Name,
+    out: Path,
+    *,
+    recipe: str | None = None,
+    budget: Budget = "small",
+    seeds: int = 3,
+    jobs: int = 1,
+    progress: Progress = _no_bar,
+) -> Study:
+    """Ask a question of the paper again, and write report.md, table.csv, summary.json and figure.svg to ``out``.
 
-        return open_bundle(path).graph
-    if (path / "recipe.yaml").is_file():
-        from bnn_toolchain.converters import convert
-        from bnn_toolchain.training.load import load_run
+    Raises:
+        Unavailable: matplotlib or scipy is not installed.
+        As :func:`bnn_toolchain.study.study.study`.
+    """
+    require_extra("study", "matplotlib", "scipy")  # before minutes are spent
+    from bnn_toolchain.study.report import write_report
+    from bnn_toolchain.study.study import study
 
-        run = load_run(path)
-        return convert(run.model, run.input_spec)
-    if path.suffix == ".onnx":
-        from bnn_toolchain.converters import onnx
-
-        return onnx.load(path)
-    if path.suffix == ".tflite":
-        require_lce()
-        from bnn_toolchain.converters import lce
-
-        return lce.load(path)
-    raise UsageError(
-        f"{path} is not a model: give a run folder (of bnnt train), a bundle (of bnnt export), an .onnx or a .tflite"
-    )
+    answer = study(question, out, recipe=recipe, budget=budget, seeds=seeds, jobs=jobs, progress=progress)
+    named = f" --recipe {recipe}" if recipe is not None else ""
+    write_report(answer, out, f"bnnt study {question}{named} --budget {budget} --seeds {seeds}")
+    return answer
 
 
 def inspect_model(path: Path) -> Report:
     """What the model ``path`` costs; see :mod:`bnn_toolchain.converters.cost`.
 
     Raises:
-        As :func:`open_model`.
+        As :func:`bnn_toolchain.open_model.open_model`.
     """
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.converters.cost import report
 
     graph = open_model(path)
     return report(graph, path.stat().st_size if path.is_file() else len(onnx.to_bytes(graph)))
-
-
-def target_from(name: str, cpu: str | None) -> Target:
-    """The target called ``name``: "host", "arm64" or "x86_64". ``cpu`` is the oldest ARM CPU that must run it.
-
-    On x86-64 the library chooses its kernels when it loads, so there is no CPU to choose.
-
-    Raises:
-        UsageError: another name.
-        Unavailable: the native engine does not run on this host.
-    """
-    from bnn_toolchain.runtime.targets.compiler import Target, host_target
-
-    match name:
-        case "host":
-            return host_target()
-        case "arm64":
-            return Target("arm64", (cpu or "generic").lower().replace("_", "-"))
-        case "x86_64":
-            return Target("x86_64", "x86-64-v2")
-        case _:
-            raise UsageError(f"no target is called '{name}': choose from host, arm64, x86_64")
 
 
 def formats_from(text: str, targets: bool) -> frozenset[str]:
@@ -123,8 +104,8 @@ def formats_from(text: str, targets: bool) -> frozenset[str]:
         UsageError: an unknown format, or targets without native.
     """
     chosen = frozenset(part.strip() for part in text.split(","))
-    if unknown := chosen - FORMATS:
-        raise UsageError(f"no format is called '{sorted(unknown)[0]}': choose from onnx, lce, native")
+    if unknown := chosen.difference(FORMATS):
+        raise UsageError(f"no format is called '{sorted(unknown)[0]}': choose from {', '.join(FORMATS)}")
     if targets and "native" not in chosen:
         raise UsageError(f"--format {text}: a target is what the native engine is built for: add native")
     return chosen
@@ -150,7 +131,9 @@ def export_model(
         As :func:`bnn_toolchain.training.load.load_run`, :func:`bnn_toolchain.converters.convert` and
         :func:`bnn_toolchain.runtime.export.export_bundle`.
     """
-    from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+    from bnn_toolchain.evaluation_images import random_test, test_of_run
+    from bnn_toolchain.runtime.bundle.source import source_of
+    from bnn_toolchain.runtime.export import export_bundle
 
     if (model / "manifest.json").is_file():
         raise UsageError(f"{model} is a bundle already: give its model.onnx, or the run that it was exported from")
@@ -161,13 +144,11 @@ def export_model(
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: golden images are random, accuracy is not measured")
-        test = TestImages("random", _random_images(graph.spec, RANDOM_IMAGES), None)
+        test = random_test(graph.spec)
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
     from bnn_toolchain.training.config import Recipe
     from bnn_toolchain.training.load import load_run
-    from bnn_toolchain.training.recorded import read_test_images
-    from bnn_toolchain.training.run_folder import RunFolder
 
     trained = load_run(model)
     if not isinstance(trained.training, Recipe):
@@ -175,26 +156,14 @@ def export_model(
             f"{model} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
         )
     if use_data:
-        try:
-            with named_packages():
-                found, title = read_test_images(RunFolder(model), trained.training, data, announce)
-        except (UsageError, Unavailable) as error:
-            remedy = "--data PATH names another place of the images, --no-data exports without accuracy"
-            raise type(error)(f"{error}; {remedy}") from error
-        test = TestImages(title, found.images, found.labels)
+        test = test_of_run(model, trained.training, data, announce)
     else:
         announce("without test images: golden images are random, accuracy is not measured")
-        test = TestImages("random", _random_images(trained.input_spec, RANDOM_IMAGES), None)
+        test = random_test(trained.input_spec)
     announce("lowering the trained network to integers, and comparing it with the module")
     graph = convert(trained.model, trained.input_spec, images=test.images, announce=announce)
     source = source_of(model, out)
     return export_bundle(graph, out, test=test, source=source, targets=targets, tflite=tflite, announce=announce)
-
-
-def _random_images(spec: InputSpec, count: int) -> NDArray[np.uint8]:
-    import numpy as np
-
-    return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), np.uint8)
 
 
 def validate_model(
@@ -205,7 +174,7 @@ def validate_model(
     hidden: int = 100,
     *,
     module: nn.Module | None = None,
-    announce: Announce = lambda message: None,
+    announce: Announce = _silent,
     progress: Progress | None = None,
 ) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
@@ -223,35 +192,48 @@ def validate_model(
         FileFormatError: a file is truncated, corrupt or foreign.
         CheckFailed: an engine's answers have not even the right form; others are in the report.
     """
+    from bnn_toolchain.evaluation_images import RANDOM_IMAGES, random_images, test_of_bundle
     from bnn_toolchain.runtime.checks.validate import validate
+    from bnn_toolchain.runtime.contenders import of_bundle, of_file, of_module
     from bnn_toolchain.runtime.devices.device import device_from
-    from bnn_toolchain.runtime.engines.engine import engine_name
+    from bnn_toolchain.runtime.engines.names import engine_name
 
     where = device_from(device)
     names = [engine_name(engine) for engine in engines or ["native"] if module is None or engine != "torch"]
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: comparing on random ones, without labels")
-        images = _random_images(graph.spec, samples or RANDOM_IMAGES)
-        contenders = [*_open_file(model, graph, names, where), *_open_module(module, graph)]
+        images = random_images(graph.spec, samples or RANDOM_IMAGES)
+        contenders = of_file(model, graph, names, where)
+        contenders += [of_module(module, graph)] if module is not None else []
         return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
-    from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
+    from bnn_toolchain.runtime.bundle.format import open_bundle
 
     bundle = open_bundle(model)
-    contenders = [open_contender(bundle, name, where) for name in names]
-    contenders += _open_module(module, bundle.graph) if engines or module else _open_trained(bundle, where, announce)
-    try:
-        with named_packages():
-            test = _test_images(bundle, announce)
-    except Unavailable as error:
-        test = None
-        announce(f"{error}: comparing on the golden images, without labels")
+    contenders = [of_bundle(bundle, name, where) for name in names]
+    if module is not None:
+        contenders.append(of_module(module, bundle.graph))
+    elif not engines and where.here:
+        contenders += _trained(bundle, where, announce)
+    test = test_of_bundle(bundle, announce)
     labels = None if test is None else test.labels[:samples]
     images = (bundle.golden.images if test is None else test.images)[:samples]
     return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
 
 
-def module_for(model: Path, text: str, announce: Announce = lambda message: None) -> nn.Module:
+def _trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contender]:
+    """The trained module, if the training run is still there; else say why not."""
+    from bnn_toolchain.runtime.contenders import of_bundle
+
+    try:
+        with named_packages():
+            return [of_bundle(bundle, "torch", device)]
+    except (Unavailable, UsageError) as error:
+        announce(f"torch, the trained module itself, is left out: {error}")
+        return []
+
+
+def module_for(model: Path, text: str, announce: Announce = _silent) -> nn.Module:
     """The module of the user's own that ``text``, FILE:NAME, stands for, to compare with ``model``; the file runs.
 
     It gets the weights of the training run that a bundle names, if that is there, else it keeps its own.
@@ -264,88 +246,16 @@ def module_for(model: Path, text: str, announce: Announce = lambda message: None
     with named_packages():
         from bnn_toolchain.own_module import load_module
         from bnn_toolchain.training.load import load_run
-    from bnn_toolchain.runtime.bundle.format import exported_run, open_bundle
+    from bnn_toolchain.runtime.bundle.format import open_bundle
+    from bnn_toolchain.runtime.bundle.source import exported_run, run_folder
 
     module = load_module(text, open_model(model).spec)
-    if model.is_file() or (bundle := open_bundle(model)).run_folder() is None:
+    if model.is_file() or run_folder(bundle := open_bundle(model)) is None:
         announce(f"{text} keeps its own weights: {model} names no training run that is here")
         return module
     run = exported_run(bundle)
     announce(f"{text} gets the weights of {run}")
     return load_run(run, model=module).model
-
-
-def _open_module(module: nn.Module | None, graph: Graph) -> list[Contender]:
-    """The user's own module, if there is one, as a contender."""
-    if module is None:
-        return []
-    from bnn_toolchain.runtime.checks.validate import Contender
-    from bnn_toolchain.runtime.engines.torch import of_module
-
-    return [Contender("torch", "local", of_module(module, graph))]
-
-
-def _open_trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contender]:
-    """The trained module, if ``device`` is this machine and the training run is still there; else say why not."""
-    from bnn_toolchain.runtime.bundle.format import open_contender
-    from bnn_toolchain.runtime.devices.device import Local
-
-    if not isinstance(device, Local):
-        return []
-    try:
-        with named_packages():
-            return [open_contender(bundle, "torch", device)]
-    except (Unavailable, UsageError) as error:
-        announce(f"torch, the trained module itself, is left out: {error}")
-        return []
-
-
-def _open_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
-    """The engines on the file itself where they read its format, else on the same graph in theirs."""
-    from bnn_toolchain.converters import onnx
-    from bnn_toolchain.runtime.checks.validate import Contender
-    from bnn_toolchain.runtime.devices.device import Local
-    from bnn_toolchain.runtime.engines.engine import open_session
-    from bnn_toolchain.runtime.engines.reference import ReferenceSession
-
-    if not isinstance(device, Local):
-        raise UsageError(f"{device} needs the engine built for it: export {model} with --target arm64 first")
-    own, found = model.read_bytes(), []
-    for engine in engines:
-        if engine == "reference":
-            session: Session = ReferenceSession(graph)
-        elif engine.startswith("lce"):
-            session = open_session(engine, b"", tflite=own if model.suffix == ".tflite" else _tflite(graph))
-        else:
-            session = open_session(engine, own if model.suffix == ".onnx" else onnx.to_bytes(graph))
-        found.append(Contender(engine, str(device), session))
-    return found
-
-
-def _tflite(graph: Graph) -> bytes:
-    require_lce()
-    from bnn_toolchain.converters import lce
-
-    return lce.to_bytes(graph)
-
-
-def _test_images(bundle: Bundle, announce: Announce) -> Labelled | None:
-    """The images that the run of the bundle's model was tested on; None, which is announced, if they are not here."""
-    from bnn_toolchain.training.config import Recipe
-    from bnn_toolchain.training.recorded import read_test_images
-    from bnn_toolchain.training.run_folder import RunFolder
-
-    source, instead = bundle.manifest.source, "comparing on the golden images, without labels"
-    folder = None if source is None else RunFolder(bundle.path / source.run)
-    recipe = folder.read_training() if folder is not None and folder.recipe.exists() else None
-    if folder is None or not isinstance(recipe, Recipe):
-        announce(f"the test images of {bundle.path} are not here: {instead}")
-        return None
-    try:
-        return read_test_images(folder, recipe, None, announce)[0]
-    except (UsageError, Unavailable) as error:
-        announce(f"{error}: {instead}")
-        return None
 
 
 def bench_model(model: str, device: str) -> Benchmark:
@@ -354,7 +264,8 @@ def bench_model(model: str, device: str) -> Benchmark:
     A recipe stands for its network before training: what it costs does not depend on its weights.
 
     Raises:
-        As :func:`open_model`, :func:`untrained` and :func:`bnn_toolchain.runtime.checks.benchmark.benchmark`.
+        As :func:`bnn_toolchain.open_model.open_model`, :func:`bnn_toolchain.open_model.untrained` and
+        :func:`bnn_toolchain.runtime.checks.benchmark.benchmark`.
     """
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.checks.benchmark import benchmark
@@ -371,17 +282,36 @@ def bench_model(model: str, device: str) -> Benchmark:
     return benchmark(onnx.to_bytes(untrained(model)), where)
 
 
-def untrained(recipe: str) -> Graph:
-    """The lowered graph of a recipe's network with its initial weights.
+@dataclass(frozen=True)
+class Prediction:
+    """The class of one image, and by how much its logit is above the next; 0 for a model of one class."""
+
+    image: Path
+    label: str
+    margin: float
+
+
+def predict_images(model: Path, images: Sequence[Path], announce: Announce = _silent) -> list[Prediction]:
+    """Classify image files with the native engine; ``announce`` is told how they were fitted to the model's input.
 
     Raises:
-        UsageError: no such recipe, or its data set is missing.
+        As :func:`bnn_toolchain.open_model.open_model`, :func:`bnn_toolchain.data.images.load_images` and
+        :func:`bnn_toolchain.runtime.engines.native.library.load`.
     """
-    from bnn_toolchain.converters import convert
-    from bnn_toolchain.data.load import load_splits
-    from bnn_toolchain.models import build
-    from bnn_toolchain.training.recipe import load_recipe
+    import numpy as np
 
-    loaded = load_recipe(recipe)
-    spec = load_splits(loaded.data).spec
-    return convert(build(loaded.model, spec), spec)
+    from bnn_toolchain.converters import onnx
+    from bnn_toolchain.data.images import load_images
+    from bnn_toolchain.runtime.engines.native import library as native
+
+    graph = open_model(model)
+    pixels, remarks = load_images(images, graph.spec)
+    for remark in remarks:
+        announce(remark)
+    logits = native.load(onnx.to_bytes(graph)).run(pixels)
+    best, ranked = logits.argmax(axis=1), np.sort(logits, axis=1)
+    margins = ranked[:, -1] - ranked[:, -2] if ranked.shape[1] > 1 else np.zeros(len(ranked))
+    return [
+        Prediction(path, graph.spec.classes[index], float(margin))
+        for path, index, margin in zip(images, best, margins, strict=True)
+    ]

@@ -5,20 +5,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn_toolchain.api import Announce, export_model, target_from
+from bnn_toolchain.api import Announce, export_model
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.models import float_twin
-from bnn_toolchain.runtime.bundle.format import open_contender
 from bnn_toolchain.runtime.checks import validate as validation
 from bnn_toolchain.runtime.checks.benchmark import Timing, benchmark
-from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.devices.device import Device
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import find_qemu
 from bnn_toolchain.runtime.engines import onnxruntime
-from bnn_toolchain.runtime.engines.engine import EngineName
+from bnn_toolchain.runtime.engines.names import EngineName
 from bnn_toolchain.runtime.targets.compiler import find_compiler
+from bnn_toolchain.runtime.targets.target import targets_from
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.recipe import load_recipe
@@ -72,7 +74,7 @@ def run_demo(out: Path, announce: Announce) -> Demo:
         }
     )
     _train(in_float, out / "float")
-    targets = [target_from("host", None), target_from("arm64", ARM_CPU)]
+    targets = targets_from(("host", "arm64"), ARM_CPU)
     bundle = export_model(out / "run", out / "bundle", targets, False, announce)
     test = load_splits(recipe.data).test
     announce(f"comparing every engine with the reference on {len(test)} images, bit by bit")
@@ -82,7 +84,7 @@ def run_demo(out: Path, announce: Announce) -> Demo:
         places.append(("native", find_qemu(ARM_CPU)))
     except Unavailable as error:
         not_run = f"native on qemu:{ARM_CPU} was not run: {error}"
-    contenders = [open_contender(bundle, engine, device) for engine, device in places]
+    contenders = [of_bundle(bundle, engine, device) for engine, device in places]
     report = validation.validate(bundle.graph, contenders, test.images, test.labels, hidden_images=len(test))
     report.check()
     announce("measuring one image at a time on one thread")

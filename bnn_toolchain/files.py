@@ -1,4 +1,4 @@
-"""Files of ours: written whole or not at all; JSON read back with its types checked, wherever it comes from."""
+"""Files of ours: written whole or not at all, read within bounds; JSON with its types checked, wherever it is from."""
 
 from __future__ import annotations
 
@@ -37,6 +37,28 @@ def write_atomically(path: Path, data: bytes) -> None:
     except OSError as error:
         error.filename = str(path)
         raise
+
+
+def read_bounded(path: Path, most: int) -> bytes:
+    """The content of ``path``, which has at most ``most`` bytes.
+
+    Raises:
+        OSError: as of :func:`open`.
+        ValueError: it has more; no more than that is read, whatever the system says of its size.
+    """
+    with path.open("rb") as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise ValueError(f"it has more than {most:,} bytes")
+    return data
+
+
+def cache_folder() -> Path:
+    """Where builds and environments are kept: the environment variable BNNT_CACHE, or the user's cache folder."""
+    chosen = os.environ.get("BNNT_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().absolute()
+    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "bnnt"
 
 
 def parse(kind: type[Stored], text: str | bytes) -> Stored:

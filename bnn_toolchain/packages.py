@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
+from importlib.util import find_spec
 
 from bnn_toolchain.errors import Unavailable
 
@@ -44,3 +45,14 @@ def named_packages() -> Iterator[None]:
         raise Unavailable(
             f"{module} is installed but cannot be imported ({error}): {line} --force-reinstall"
         ) from error
+
+
+def require_extra(extra: str, *modules: str) -> None:
+    """Whether ``modules``, which the ``extra`` of bnnt brings, are installed, without importing them.
+
+    Raises:
+        Unavailable: one is not.
+    """
+    for module in modules:
+        if find_spec(module) is None:
+            raise Unavailable(f"this needs {module}, which is not installed: pip install 'bnnt[{extra}]'")

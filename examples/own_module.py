@@ -16,13 +16,14 @@ from pathlib import Path
 
 from torch import Tensor, nn
 
-from bnn_toolchain.api import target_from
 from bnn_toolchain.converters import convert
 from bnn_toolchain.data.config import Folder
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
-from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+from bnn_toolchain.runtime.bundle.source import source_of
+from bnn_toolchain.runtime.export import TestImages, export_bundle
+from bnn_toolchain.runtime.targets.target import host_target
 from bnn_toolchain.training.config import Optimizer, Schedule, Stage, Training
 from bnn_toolchain.training.fit import fit
 
@@ -66,7 +67,7 @@ def main(images: Path, out: Path) -> None:
         out / "bundle",
         test=TestImages(images.name, splits.test.images, splits.test.labels),
         source=source_of(out / "run", out / "bundle"),
-        targets=[target_from("host", None)],
+        targets=[host_target()],
         announce=print,
     )
     print(f"exported: test accuracy {bundle.manifest.accuracy.value:.2%}, {len(bundle.model):,} bytes")

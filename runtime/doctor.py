@@ -22,7 +22,8 @@ from bnn_toolchain.packages import install_line
 
 if TYPE_CHECKING:
     from bnn_toolchain.converters.graph.graph import Graph
-    from bnn_toolchain.runtime.engines.engine import EngineName, Session
+    from bnn_toolchain.runtime.engines.engine import Session
+    from bnn_toolchain.runtime.engines.names import EngineName
 
 SPEC = InputSpec(8, 8, 1, (1 / 128,), (128.0,), ("this", "that"))
 IMAGES = 8
@@ -128,7 +129,7 @@ def _onnxruntime() -> str:
 def _native() -> str:
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.engines.native import library as native
-    from bnn_toolchain.runtime.targets.compiler import host_target
+    from bnn_toolchain.runtime.targets.target import host_target
 
     graph, target = _network(), host_target()
     session = native.load(onnx.to_bytes(graph))
@@ -196,7 +197,9 @@ def _compare(graph: Graph, engine: EngineName, session: Session) -> None:
 
 
 def _qemu() -> Finding:
-    program = shutil.which("qemu-aarch64-static")
+    from bnn_toolchain.runtime.devices.qemu import QEMU, QEMU_PACKAGE
+
+    program = shutil.which(QEMU)
     if program is None:
-        return Finding("device qemu", False, "qemu-aarch64-static is not installed", "apt install qemu-user-static")
+        return Finding("device qemu", False, f"{QEMU} is not installed", f"apt install {QEMU_PACKAGE}")
     return Finding("device qemu", True, program)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.runtime.export import export_bundle
-from bnn_toolchain.runtime.targets.compiler import host_target
+from bnn_toolchain.runtime.targets.target import host_target
 from tests.runtime.networks import labelled, small_graph
 
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")

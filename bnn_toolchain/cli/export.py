@@ -9,6 +9,9 @@ import typer
 
 from bnn_toolchain.cli.output import Json, note, print_json
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.runtime.targets.target import TARGET_NAMES, targets_from
+
+TARGETS = ", ".join(TARGET_NAMES)
 
 
 def export(
@@ -20,7 +23,7 @@ def export(
         ),
     ] = "onnx,native",
     target: Annotated[
-        list[str] | None, typer.Option("--target", help="host, arm64 or x86_64; repeatable. host if not given.")
+        list[str] | None, typer.Option("--target", help=f"{TARGETS}; repeatable. host if not given.")
     ] = None,
     cpu: Annotated[
         str | None, typer.Option("--cpu", help="The oldest ARM CPU to run on, such as cortex-a72; any if not given.")
@@ -41,13 +44,10 @@ def export(
 
     Example: bnnt export runs/digits --format onnx,lce,native --target host --target arm64 --out bundle
     """
-    from bnn_toolchain.api import export_model, formats_from, target_from
+    from bnn_toolchain.api import export_model, formats_from
 
     chosen = formats_from(formats, targets=bool(target))
-    if cpu is not None and "arm64" not in (target or ()):
-        raise UsageError(f"--cpu {cpu} is the oldest ARM CPU of a target arm64: add --target arm64")
-    named = (target or ["host"]) if "native" in chosen else []
-    targets = list(dict.fromkeys(target_from(name, cpu) for name in named))
+    targets = targets_from((target or ["host"]) if "native" in chosen else [], cpu)
     folder = out if out is not None else _beside(model)
     bundle = export_model(model, folder, targets, "lce" in chosen, note, data=data, use_data=not no_data)
     if json:

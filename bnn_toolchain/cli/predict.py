@@ -19,24 +19,11 @@ def predict(
 
     Example: bnnt predict bundle seven.png
     """
-    import numpy as np
+    from bnn_toolchain.api import predict_images
 
-    from bnn_toolchain.api import open_model
-    from bnn_toolchain.converters import onnx
-    from bnn_toolchain.data.images import load_images
-    from bnn_toolchain.runtime.engines.native import library as native
-
-    graph = open_model(model)
-    pixels, remarks = load_images(images, graph.spec)
-    for remark in remarks:
-        note(remark)
-    logits = native.load(onnx.to_bytes(graph)).run(pixels)
-    best = logits.argmax(axis=1)
-    found = [
-        (str(path), graph.spec.classes[index], float(row[index] - np.partition(row, -2)[-2]) if len(row) > 1 else 0.0)
-        for path, index, row in zip(images, best, logits, strict=True)
-    ]
+    predictions = predict_images(model, images, note)
     if json:
-        print_json([{"image": image, "class": name, "margin": margin} for image, name, margin in found])
+        print_json([{"image": str(p.image), "class": p.label, "margin": p.margin} for p in predictions])
     else:
-        print_table("bnnt predict", ("image", "class", "margin"), ((i, n, f"{m:.4g}") for i, n, m in found), left=2)
+        rows = [(str(p.image), p.label, f"{p.margin:.4g}") for p in predictions]
+        print_table("bnnt predict", ("image", "class", "margin"), rows, left=2)

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 from enum import StrEnum
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
-from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.study.questions import Name
 
 
@@ -45,29 +43,30 @@ def study(
 
     Example: bnnt study second-moment --budget small
     """
-    for package in ("matplotlib", "scipy"):
-        if find_spec(package) is None:  # said before minutes are spent
-            raise Unavailable(f"a study needs {package}: pip install 'bnnt[study]'")
-    from bnn_toolchain.study.report import COLUMNS, rows_of, summary, write_report
-    from bnn_toolchain.study.study import study as ask
-    from bnn_toolchain.study.verdict import verdicts
+    from bnn_toolchain.api import ask_question
 
     folder = out if out is not None else Path("studies") / question.value
-    processes = jobs or os.cpu_count() or 1
     try:
         with progress_bar("runs") as progress:
-            found = ask(
-                question, folder, recipe=recipe, budget=budget.value, seeds=seeds, jobs=processes, progress=progress
+            answer = ask_question(
+                question,
+                folder,
+                recipe=recipe,
+                budget=budget.value,
+                seeds=seeds,
+                jobs=jobs or os.cpu_count() or 1,
+                progress=progress,
             )
     except KeyboardInterrupt:
         note(f"finished runs are kept in {folder}: the same command goes on")
         raise
-    named = f" --recipe {recipe}" if recipe is not None else ""
-    write_report(found, folder, f"bnnt study {question.value}{named} --budget {budget.value} --seeds {seeds}")
+    from bnn_toolchain.study.report import COLUMNS, rows_of, summary
+    from bnn_toolchain.study.verdict import verdicts
+
     note(f"{folder}: report.md, table.csv, summary.json, figure.svg")
     if json:
-        print_json(summary(found))
+        print_json(summary(answer))
         return
-    print_table(f"{question.value}: {found.question.asks}", COLUMNS, rows_of(found))
-    for each in verdicts(found):
-        print(each.words)
+    print_table(f"{question.value}: {answer.question.asks}", COLUMNS, rows_of(answer))
+    for verdict in verdicts(answer):
+        print(verdict.words)

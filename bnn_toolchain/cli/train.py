@@ -24,11 +24,10 @@ def train(
 
     Examples: bnnt train digits; bnnt train mnist-mlp --set epochs=3 --out runs/m; bnnt train digits --resume
     """
-    from bnn_toolchain.training.recipe import load_recipe
-    from bnn_toolchain.training.train import train as run
+    from bnn_toolchain.api import train_recipe
 
     folder = out if out is not None else Path("runs") / Path(recipe).stem
-    summary = run(load_recipe(recipe, settings or []), folder, resume=resume)
+    summary = train_recipe(recipe, folder, settings or (), resume)
     if json:
         print_json(asdict(summary))
     else:

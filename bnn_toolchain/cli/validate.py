@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.runtime.devices.device import FORMS
+from bnn_toolchain.runtime.engines.names import ENGINES
 
 if TYPE_CHECKING:
     from bnn_toolchain.runtime.checks.validate import Report
@@ -20,11 +22,10 @@ def validate(
         list[str] | None,
         typer.Option(
             "--engine",
-            help="native, onnxruntime, torch, lce, lce-optimized, lce-reference or reference; repeatable. Without it: "
-            "native, and torch where the training run is there.",
+            help=f"{', '.join(ENGINES)}; repeatable. Without it: native, and torch where the training run is there.",
         ),
     ] = None,
-    on: Annotated[str, typer.Option("--on", help="local, or qemu:CPU such as qemu:cortex-a72.")] = "local",
+    on: Annotated[str, typer.Option("--on", help=f"{FORMS}.")] = "local",
     samples: Annotated[
         int | None, typer.Option("--samples", min=1, help="The first so many test images; all if not given.")
     ] = None,

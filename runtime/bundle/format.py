@@ -21,21 +21,16 @@ import pydantic
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
-from bnn_toolchain.files import parse
+from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.files import parse, read_bounded
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.runtime.bundle import golden
-from bnn_toolchain.runtime.checks.validate import Contender
-from bnn_toolchain.runtime.devices.device import Device, Local
-from bnn_toolchain.runtime.engines.engine import EngineName, open_session
-from bnn_toolchain.runtime.engines.native.program import ProgramSession
-from bnn_toolchain.runtime.targets import arm
-from bnn_toolchain.runtime.targets.compiler import Arch, Build, Target, build
+from bnn_toolchain.runtime.targets.target import Arch, Target
 
 MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
 LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
-LARGEST_MANIFEST = 1 << 20  # bytes
+MANIFEST_BYTES = 1 << 20  # at most
 
 
 class _Strict(pydantic.BaseModel):
@@ -78,6 +73,11 @@ class BuiltTarget(_Strict):
     cpu: str
 
     @property
+    def target(self) -> Target:
+        """What it was built for."""
+        return Target(self.arch, self.cpu)
+
+    @property
     def folder(self) -> str:
         """Where it lies in the bundle."""
         return f"{TARGETS}/{self.arch}-{self.cpu}"
@@ -88,6 +88,11 @@ class File(_Strict):
 
     bytes: int
     sha256: str
+
+    @classmethod
+    def of(cls, path: Path) -> File:
+        """Those of the file ``path``."""
+        return cls(bytes=path.stat().st_size, sha256=sha256(path))
 
 
 class Manifest(_Strict):
@@ -130,45 +135,6 @@ class Bundle:
         """The content of model.tflite, if the bundle has it."""
         return (self.path / TFLITE).read_bytes() if TFLITE in self.manifest.files else None
 
-    def run_folder(self) -> Path | None:
-        """The training run that the model was exported from, if the manifest names one and it is still there."""
-        source = self.manifest.source
-        if source is None or not (self.path / source.run / source.checkpoint).is_file():
-            return None
-        return (self.path / source.run).resolve()
-
-    def arm_target(self, cpu: str) -> BuiltTarget:
-        """The target built for the ARM ``cpu``, else the first that it runs.
-
-        Raises:
-            UsageError: there is none.
-        """
-        fitting = [t for t in self.manifest.targets if t.arch == "arm64" and arm.runs(cpu, t.cpu)]
-        if not fitting:
-            has = ", ".join(f"{t.arch} {t.cpu}" for t in self.manifest.targets) or "none"
-            raise UsageError(
-                f"{self.path} has no target that {cpu} runs (it has: {has}): export with --target arm64 --cpu {cpu}"
-            )
-        return next((target for target in fitting if target.cpu == cpu), fitting[0])
-
-    def own_build(self, target: BuiltTarget) -> Build:
-        """This installation's build for ``target``, of which the bundle's files are copies.
-
-        Run or load these, never what a bundle brings: it may come from anywhere.
-
-        Raises:
-            UsageError: the bundle's files are something else.
-            Unavailable: the engine cannot be built here.
-        """
-        own = build(Target(target.arch, target.cpu))
-        for file, name in ((own.library, LIBRARY), (own.header, HEADER), (own.program, PROGRAM)):
-            if self.manifest.files[f"{target.folder}/{name}"].sha256 != sha256(file):
-                raise UsageError(
-                    f"{self.path / target.folder / name} is not what this installation builds for {target.arch} "
-                    f"{target.cpu}, and nothing else is run here: export the model again"
-                )
-        return own
-
 
 def open_bundle(path: Path) -> Bundle:
     """Read a bundle, and check the size and hash of every file.
@@ -196,48 +162,6 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest, model, graph)
 
 
-def open_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
-    """Make ``engine`` ready to run the bundle's model on ``device``.
-
-    ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
-
-    Raises:
-        Unavailable: the engine or what it needs is not here.
-        UsageError: the device does not run this engine, the bundle has no target that it runs, the target is not
-            what this installation builds, or the training run's checkpoint has changed since the export.
-    """
-    if isinstance(device, Local):
-        if engine == "torch" and run is None:
-            run = exported_run(bundle)
-        return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
-    if engine != "native":
-        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
-    program = bundle.own_build(bundle.arm_target(device.cpu)).program
-    return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device.execute))
-
-
-def exported_run(bundle: Bundle) -> Path:
-    """The bundle's training run, whose checkpoint is still the one that was exported.
-
-    Raises:
-        Unavailable: the manifest names none, or it is not there.
-        UsageError: the checkpoint has changed.
-    """
-    source, run = bundle.manifest.source, bundle.run_folder()
-    if source is None or run is None:
-        named = "none" if source is None else f"{source.run}, seen from the bundle"
-        raise Unavailable(
-            f"the torch engine needs the training run that {bundle.path} was exported from, which is not here "
-            f"(the manifest names {named}): leave this engine out"
-        )
-    if sha256(run / source.checkpoint) != source.sha256:
-        raise UsageError(
-            f"{run / source.checkpoint} has changed since {bundle.path} was exported: "
-            "export again, or leave the torch engine out"
-        )
-    return run
-
-
 def is_bundle(path: Path) -> bool:
     """Whether ``path`` is a folder that an export wrote: one with a manifest of ours, damaged files or not."""
     try:
@@ -255,14 +179,9 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST
     try:
-        with file.open("rb") as opened:
-            data = opened.read(LARGEST_MANIFEST + 1)
+        manifest = parse(Manifest, read_bounded(file, MANIFEST_BYTES))
     except OSError as error:
         raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
-    if len(data) > LARGEST_MANIFEST:
-        raise FileFormatError(f"{file} is larger than any manifest: it is foreign")
-    try:
-        manifest = parse(Manifest, data)
     except ValueError as error:
         raise FileFormatError(f"{file} is truncated, corrupt or foreign: {error}") from error
     except UsageError as error:

@@ -11,11 +11,7 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed
 from bnn_toolchain.runtime.bundle.digest import Hidden, digests
-from bnn_toolchain.runtime.engines.engine import Session
-from bnn_toolchain.runtime.engines.native.program import ProgramSession
-
-Activations = dict[str, NDArray[Any]]
-"""Binary activations by name: packed bits, uint8 [N, …], or digests, uint64 [N]."""
+from bnn_toolchain.runtime.engines.engine import Activations, Session
 
 
 @dataclass(frozen=True)
@@ -24,7 +20,7 @@ class Contender:
 
     engine: str
     device: str
-    session: Session | ProgramSession
+    session: Session
 
     def __str__(self) -> str:
         return f"{self.engine} on {self.device}"
@@ -46,28 +42,25 @@ class Contender:
         Raises:
             CheckFailed: as :meth:`ask`; or the model has no such activation, or one of another shape or type.
         """
-        given, hidden = images.copy(), Activations()
-        if isinstance(self.session, ProgramSession):
-            logits, found = self.session.run_digests(given)
-            hidden = dict(zip(graph.hidden_bits(), found.T, strict=True))
-        else:
-            logits, packed = self.session.run_hidden(given)
-            for name, bits in packed.items():
-                if name not in graph.hidden_bits():
-                    raise CheckFailed(f"{self} yields bits of '{name}', which the model does not have")
-                channels, *sides = graph.values[name].shape
-                shape = (len(images), *sides, -(-channels // 8))
-                if bits.shape != shape or bits.dtype != np.uint8:
-                    raise CheckFailed(
-                        f"{self} yields bits of '{name}' as {bits.dtype} {list(bits.shape)}, not uint8 {list(shape)}"
-                    )
-                hidden[name] = bits
+        given = images.copy()
+        logits, hidden = self.session.run_hidden(given)
+        as_digests = self.session.contract(graph).as_digests
+        for name, bits in hidden.items():
+            if name not in graph.hidden_bits():
+                raise CheckFailed(f"{self} yields bits of '{name}', which the model does not have")
+            channels, *sides = graph.values[name].shape
+            shape = (len(images),) if as_digests else (len(images), *sides, -(-channels // 8))
+            dtype = np.dtype(np.uint64 if as_digests else np.uint8)
+            if bits.shape != shape or bits.dtype != dtype:
+                raise CheckFailed(
+                    f"{self} yields bits of '{name}' as {bits.dtype} {list(bits.shape)}, not {dtype} {list(shape)}"
+                )
         self._check(graph, images, given, logits)
         return logits, hidden
 
     def expected(self, graph: Graph, hidden: Hidden, images: int) -> Activations:
         """The reference's ``hidden`` in the form in which this engine yields them."""
-        if isinstance(self.session, ProgramSession):
+        if self.session.contract(graph).as_digests:
             return dict(zip(graph.hidden_bits(), digests(graph, hidden, images).T, strict=True))
         return dict(hidden)
 

@@ -24,7 +24,8 @@ from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, Unsupported, UsageError
 from bnn_toolchain.runtime.checks.twins import float_twin, int8_twin
-from bnn_toolchain.runtime.devices.device import Device, Local
+from bnn_toolchain.runtime.devices.device import Device
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.engines import onnxruntime
 from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 ROUNDS = 25
 SAMPLE = 0.02  # seconds that one engine runs in one round, at least
 PROFILE = 0.2  # seconds for the profile
+LOCAL = Local()
 WARM_UP = 3  # runs of each engine before the first round
 
 
@@ -85,9 +87,7 @@ class _Peer:
     sample: Callable[[int], tuple[float, float]]  # CPU and wall seconds of one image, the mean of so many
 
 
-def benchmark(
-    model: bytes, device: Device | None = None, rounds: int = ROUNDS, trained: Path | None = None
-) -> Benchmark:
+def benchmark(model: bytes, device: Device = LOCAL, rounds: int = ROUNDS, trained: Path | None = None) -> Benchmark:
     """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
 
     Every engine gets the same random image. LCE's interpreter, which may crash or hang and then loses its row alone, is
@@ -99,7 +99,7 @@ def benchmark(
         UsageError: the device emulates, so that its time would mean nothing.
         Unavailable: an engine is not installed.
     """
-    if device is not None and not isinstance(device, Local):
+    if not device.here:
         raise UsageError(
             f"{device} is an emulator: its time says nothing about the CPU that it emulates; copy the bundle's "
             "target folder and model.onnx to the device and run: bnnt-run model.onnx --bench 2 --profile"

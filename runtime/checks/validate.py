@@ -19,7 +19,6 @@ from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.checks.answers import (
-    Activations,
     Contender,
     describe_bits,
     describe_logits,
@@ -28,6 +27,7 @@ from bnn_toolchain.runtime.checks.answers import (
 )
 from bnn_toolchain.runtime.checks.near_ties import bits_in_front, near_ties
 from bnn_toolchain.runtime.engines.contract import Contract
+from bnn_toolchain.runtime.engines.engine import Activations
 
 CHUNK = 200  # images at a time
 HIDDEN_CHUNK = 50  # the same, where every hidden activation is kept

@@ -4,45 +4,37 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
+from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.runtime.devices.process import run_process
+from bnn_toolchain.runtime.targets.target import Arch
 
 QEMU = "qemu-aarch64-static"
-TIMEOUT = 900  # seconds for one run of a program
+QEMU_PACKAGE = "qemu-user-static"  # of Debian
 
 
 @dataclass(frozen=True)
 class Qemu:
     """``qemu-aarch64-static -cpu CPU``."""
 
-    program: str
+    emulator: str  # the program qemu
     cpu: str
+
+    arch: Arch = "arm64"
+    emulated = True
+    here = False
 
     def __str__(self) -> str:
         return f"qemu:{self.cpu}"
 
-    def execute(self, program: Path, arguments: Sequence[str]) -> None:
-        """Run a static arm64 ``program``.
-
-        Raises:
-            CheckFailed: it ended with anything but exit code 0, or not within ``TIMEOUT`` seconds.
-        """
-        try:
-            done = subprocess.run(
-                [self.program, "-cpu", self.cpu, str(program), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=TIMEOUT,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise CheckFailed(f"{program.name} on {self} did not end within {TIMEOUT} seconds") from error
-        if done.returncode:
-            said = done.stderr[-500:].decode("utf-8", "replace").strip()
-            raise CheckFailed(f"{program} on {self} ended with {done.returncode}: {said or 'it said nothing'}")
+    def run(
+        self, program: Path, arguments: Sequence[str], send: Mapping[str, Path], receive: Mapping[str, Path]
+    ) -> bytes:
+        """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
+        return run_process((self.emulator, "-cpu", self.cpu), program, arguments, send, receive, str(self))
 
 
 def find_qemu(cpu: str) -> Qemu:
@@ -52,11 +44,11 @@ def find_qemu(cpu: str) -> Qemu:
         Unavailable: it is not installed.
         UsageError: it does not know the CPU; the message lists those that it knows.
     """
-    program = shutil.which(QEMU)
-    if program is None:
-        raise Unavailable(f"{QEMU} is not installed: apt install qemu-user-static")
-    listed = subprocess.run([program, "-cpu", "help"], capture_output=True, text=True).stdout
+    emulator = shutil.which(QEMU)
+    if emulator is None:
+        raise Unavailable(f"{QEMU} is not installed: apt install {QEMU_PACKAGE}")
+    listed = subprocess.run([emulator, "-cpu", "help"], capture_output=True, text=True).stdout
     known = [line.strip() for line in listed.splitlines() if line.startswith(" ") and line.strip()]
     if cpu not in known:
         raise UsageError(f"qemu knows no CPU called '{cpu}': choose from {', '.join(known)}")
-    return Qemu(program, cpu)
+    return Qemu(emulator, cpu)

@@ -20,6 +20,7 @@ class Contract:
     logits: float = 0.0
     reals: float = 0.0
     rounded: tuple[str, ...] = ()
+    as_digests: bool = False  # it yields one digest of an activation's bits for each image instead of the bits
 
     @property
     def exact_bits(self) -> bool:

@@ -1,9 +1,9 @@
-"""What an engine is, and which there are."""
+"""What an engine is, and how each is opened."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,15 +12,14 @@ from bnn_toolchain.converters import require_lce
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.packages import named_packages
-from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
+from bnn_toolchain.runtime.engines.names import EngineName
 
 if TYPE_CHECKING:
     from bnn_toolchain.runtime.engines.lce.session import Kernel
 
-EngineName = Literal["native", "onnxruntime", "torch", "reference", "lce", "lce-optimized", "lce-reference"]
-"""LCE's interpreter has three kernels; "lce" is its indirect one, the fastest on x86."""
-ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+Activations = dict[str, NDArray[Any]]
+"""Binary activations by name: packed bits, uint8 [N, …], or digests, uint64 [N]."""
 
 
 class Session(Protocol):
@@ -29,23 +28,11 @@ class Session(Protocol):
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, F] of uint8 images [N, H, W, C]."""
 
-    def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Hidden]:
-        """The logits and the binary activations, packed as the reference packs them."""
+    def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Activations]:
+        """The logits and the binary activations, packed as the reference packs them, or as their digests."""
 
     def contract(self, graph: Graph) -> Contract:
         """What the engine promises if its model is ``graph``."""
-
-
-def engine_name(text: str) -> EngineName:
-    """``text`` as the name of an engine.
-
-    Raises:
-        UsageError: there is no such engine.
-    """
-    for name in ENGINES:
-        if name == text:
-            return name
-    raise UsageError(f"no engine is called '{text}': choose from {', '.join(ENGINES)}")
 
 
 def open_session(engine: EngineName, model: bytes, run: Path | None = None, tflite: bytes | None = None) -> Session:

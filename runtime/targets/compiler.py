@@ -1,4 +1,4 @@
-"""Compile the native engine for a target, once, into the user's cache.
+"""Compile the native engine for a target.
 
 Every source is compiled apart and then linked with one fixed line: zig builds a target's runtime libraries again for
 every distinct link line. Nothing of a C library is linked in: ``libbnnt.so`` leaves memcpy, memset, clock_gettime and
@@ -12,41 +12,20 @@ import hashlib
 import importlib.metadata
 import importlib.util
 import os
-import platform
 import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.files import cache_folder
+from bnn_toolchain.runtime.targets.target import Arch, Target
 
 SOURCES = Path(__file__).parents[1] / "native"
 HEADER = SOURCES / "bnnt.h"
-
-Arch = Literal["x86_64", "arm64"]
-
-
-@dataclass(frozen=True)
-class Target:
-    """What to build for. ``cpu`` is the compiler's name of the oldest CPU that must run it, e.g. cortex-a72."""
-
-    arch: Arch
-    cpu: str
-
-
-@dataclass(frozen=True)
-class Build:
-    """The files of one build, in the cache."""
-
-    library: Path
-    program: Path
-    header: Path
 
 
 @dataclass(frozen=True)
@@ -81,23 +60,6 @@ _LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sec
 _LINK_PROGRAM = ("-static", "-nostdlib", "-Wl,--gc-sections", "-s")
 
 
-def host_target() -> Target:
-    """This machine, down to the oldest CPU that the library runs on: wider kernels are chosen when it loads.
-
-    Raises:
-        Unavailable: neither Linux on x86-64 nor on ARM64.
-    """
-    machine = platform.machine().lower()
-    if sys.platform == "linux" and machine in ("x86_64", "amd64"):
-        return Target("x86_64", "x86-64-v2")
-    if sys.platform == "linux" and machine in ("aarch64", "arm64"):
-        return Target("arm64", "generic")
-    raise Unavailable(
-        f"the native engine runs on Linux on x86-64 and ARM64, not on {sys.platform} {machine}: "
-        "use the engine onnxruntime here"
-    )
-
-
 def find_compiler() -> tuple[str, ...]:
     """The C++ compiler's command: the environment variable CXX if it is set, else the one in the package ziglang.
 
@@ -114,55 +76,6 @@ def find_compiler() -> tuple[str, ...]:
             "no C++ compiler for the native engine: pip install ziglang, or set CXX to a compiler for the target"
         )
     return (sys.executable, "-m", "ziglang", "c++")
-
-
-def build(
-    target: Target,
-    compiler: tuple[str, ...] | None = None,
-    announce: Callable[[str], None] = lambda line: print(line, file=sys.stderr),
-) -> Build:
-    """The native engine for ``target``: from the cache, or compiled now, which ``announce`` is told in one line.
-
-    Two processes may build the same thing at once: each works in a folder of its own, and the first to finish wins.
-
-    Raises:
-        Unavailable: no compiler, one that fails, or a cache that cannot be written.
-        UsageError: the compiler does not know the CPU.
-    """
-    command = find_compiler() if compiler is None else compiler
-    folder = cache_folder() / f"native-{target.arch}-{target.cpu}-{_key(target, command)}"
-    result = Build(folder / "libbnnt.so", folder / "bnnt-run", folder / "bnnt.h")
-    if folder.is_dir():
-        return result
-    announce(f"building the native engine for {target.arch} {target.cpu} (once, kept in {folder.parent})")
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
-            done = Path(temporary) / "done"
-            done.mkdir()
-            try:
-                _compile(target, command, Path(temporary), done)
-            except Unavailable as error:
-                raise _unknown_cpu(target, command) or error from error
-            shutil.copyfile(HEADER, done / HEADER.name)
-            try:
-                done.rename(folder)
-            except OSError:
-                if not folder.is_dir():
-                    raise
-    except OSError as error:
-        raise Unavailable(
-            f"cannot write the cache {folder.parent}: {error.strerror}: set BNNT_CACHE to a folder of yours"
-        ) from error
-    return result
-
-
-def cache_folder() -> Path:
-    """Where builds are kept: the environment variable BNNT_CACHE, or the user's cache folder."""
-    chosen = os.environ.get("BNNT_CACHE")
-    if chosen:
-        return Path(chosen).expanduser().absolute()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser().absolute() / "bnnt"
 
 
 def library_sources(target: Target) -> list[tuple[Path, tuple[str, ...]]]:
@@ -190,13 +103,32 @@ def _is_zig(command: tuple[str, ...]) -> bool:
     return "ziglang" in command or Path(command[0]).name == "zig"
 
 
-def _key(target: Target, command: tuple[str, ...]) -> str:
-    """A hash of all that decides the result."""
-    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"))
-    key = hashlib.sha256(repr((target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY)).encode())
+def source_hash() -> str:
+    """A hash of all sources."""
+    digest = hashlib.sha256()
     for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
-        key.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
-    return key.hexdigest()[:16]
+        digest.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def build_hash(target: Target, command: tuple[str, ...]) -> str:
+    """A hash of all that decides what :func:`compile_engine` makes."""
+    version = importlib.metadata.version("ziglang") if "ziglang" in command else _run((*command, "--version"))
+    settings = (target, command, version, _COMPILE, _LINK_LIBRARY, _LINK_PROGRAM, _LIBRARY, source_hash())
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+
+
+def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
+    """Make ``libbnnt.so`` and ``bnnt-run`` in the folder ``done``; ``objects`` is for what that takes.
+
+    Raises:
+        Unavailable: the compiler fails.
+        UsageError: it does not know the CPU.
+    """
+    try:
+        _compile(target, command, objects, done)
+    except Unavailable as error:
+        raise _unknown_cpu(target, command) or error from error
 
 
 def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:

@@ -1,6 +1,7 @@
 import pytest
 
-from bnn_toolchain.runtime.targets.compiler import Build, build, host_target
+from bnn_toolchain.runtime.targets.cache import Build, build
+from bnn_toolchain.runtime.targets.target import host_target
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,11 @@ from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
 from bnn_toolchain.runtime.engines.native.library import kernel_sets
+from bnn_toolchain.runtime.targets import cache
 from bnn_toolchain.runtime.targets import compiler as builder
-from bnn_toolchain.runtime.targets.compiler import SOURCES, Target, build, find_compiler, host_target
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.compiler import SOURCES, find_compiler, source_hash
+from bnn_toolchain.runtime.targets.target import Target, host_target
 from tests.converters.graphs import fused, images, mixed
 
 from .elf import dynamic
@@ -121,6 +124,18 @@ def test_a_build_depends_on_its_sources_alone(here, tmp_path, monkeypatch):
     assert again.library != here.library
     assert again.library.read_bytes() == here.library.read_bytes()
     assert again.program.read_bytes() == here.program.read_bytes()
+
+
+def test_a_build_that_the_installation_brings_needs_no_compiler(here, tmp_path, monkeypatch):
+    monkeypatch.setattr(cache, "PREBUILT", tmp_path)
+    monkeypatch.setattr(builder.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setenv("BNNT_CACHE", str(tmp_path / "cache"))
+    target = host_target()
+    shutil.copytree(here.library.parent, tmp_path / f"{target.arch}-{target.cpu}-{source_hash()}")
+    made = build(target, announce=lambda line: pytest.fail(line))
+    assert made.library.is_relative_to(tmp_path) and made.library.read_bytes() == here.library.read_bytes()
+    with pytest.raises(Unavailable, match="pip install ziglang"):
+        build(Target("arm64", "cortex-a53"), announce=lambda line: None)
 
 
 def test_another_compiler_serves(tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
-from bnn_toolchain.runtime.targets.compiler import SOURCES, host_target, library_sources
+from bnn_toolchain.runtime.targets.compiler import SOURCES, library_sources
+from bnn_toolchain.runtime.targets.target import host_target
 from tests.converters.graphs import fused, mixed
 from tests.tools import needs_clang
 

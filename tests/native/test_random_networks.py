@@ -12,7 +12,8 @@ from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
 from bnn_toolchain.runtime.engines.native.library import load
-from bnn_toolchain.runtime.targets.compiler import Target, build
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.target import Target
 from tests.converters.graphs import fused, mixed
 from tests.networks import random_network
 from tests.tools import QEMU, needs_qemu

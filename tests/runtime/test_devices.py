@@ -3,7 +3,9 @@
 import pytest
 
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
-from bnn_toolchain.runtime.devices.device import Local, device_from
+from bnn_toolchain.runtime.devices import process
+from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from tests.tools import needs_qemu
 
@@ -33,7 +35,7 @@ def test_an_unknown_cpu_lists_the_known_ones():
 @needs_qemu
 def test_a_known_cpu():
     device = device_from("qemu:cortex-a72")
-    assert isinstance(device, Qemu) and device.cpu == "cortex-a72" and device.program.endswith(QEMU)
+    assert isinstance(device, Qemu) and device.cpu == "cortex-a72" and device.emulator.endswith(QEMU)
 
 
 @needs_qemu
@@ -42,4 +44,42 @@ def test_a_program_that_cannot_run_is_named(tmp_path):
     program.write_bytes(b"\x7fELF nothing else")
     program.chmod(0o755)
     with pytest.raises(CheckFailed, match="bnnt-run on qemu:cortex-a53 ended with"):
-        device_from("qemu:cortex-a53").execute(program, ())
+        device_from("qemu:cortex-a53").run(program, (), {}, {})
+
+
+def script(folder, text):
+    program = folder / "bnnt-run"
+    program.write_text(f"#!/bin/sh\n{text}\n")
+    program.chmod(0o755)
+    return program
+
+
+def test_files_are_sent_and_brought_back_by_name(tmp_path):
+    """The program sees the names alone, in an empty folder of its own, and ends up nowhere else."""
+    (tmp_path / "some images").write_text("one")
+    program = script(tmp_path, 'ls; cat images; printf "$1" > answer')
+    printed = Local().run(program, ["two"], {"images": tmp_path / "some images"}, {"answer": tmp_path / "kept"})
+    assert printed == b"images\none" and (tmp_path / "kept").read_text() == "two"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bnnt-run", "kept", "some images"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("echo no memory >&2; exit 2", "bnnt-run on local ended with 2: no memory"),
+        ("exit 3", "ended with 3: it gave no reason"),
+        ("kill -9 $$", "ended with -9"),
+        ("true", "bnnt-run on local left no answer"),
+        ("echo > answer; yes | head -c 20000000", "prints without end: it has more than 16,777,216 bytes"),
+        ("sleep 9", "did not end within 1 seconds"),
+    ],
+)
+def test_a_program_that_goes_wrong(tmp_path, monkeypatch, text, words):
+    monkeypatch.setattr(process, "TIMEOUT", 1)
+    with pytest.raises(CheckFailed, match=words):
+        Local().run(script(tmp_path, text), (), {}, {"answer": tmp_path / "answer"})
+
+
+def test_a_program_that_is_none(tmp_path):
+    with pytest.raises(CheckFailed, match="on local cannot start: No such file"):
+        Local().run(tmp_path / "bnnt-run", (), {}, {})

@@ -13,7 +13,8 @@ from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import FileFormatError, Unavailable, UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
-from bnn_toolchain.runtime.engines.engine import ENGINES, engine_name, open_session
+from bnn_toolchain.runtime.engines.engine import open_session
+from bnn_toolchain.runtime.engines.names import ENGINES, engine_name
 from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
 from bnn_toolchain.runtime.engines.torch import TorchSession
 from tests.converters.graphs import fused, images

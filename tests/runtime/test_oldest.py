@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bnn_toolchain.converters.onnx import save
-from bnn_toolchain.runtime.targets.compiler import cache_folder
+from bnn_toolchain.files import cache_folder
 from tests.converters.pinned import convolutional
 
 ROOT = Path(__file__).parents[2]

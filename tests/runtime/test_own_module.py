@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from bnn_toolchain.api import module_for, open_model, validate_model
+from bnn_toolchain.api import module_for, validate_model
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.data.splits import Labelled, Splits
@@ -18,12 +18,14 @@ from bnn_toolchain.errors import CheckFailed, FileFormatError, Unsupported, Usag
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.layers.sign import sign
+from bnn_toolchain.open_model import open_model
 from bnn_toolchain.own_module import load_module
+from bnn_toolchain.runtime.bundle.source import source_of
 from bnn_toolchain.runtime.checks.validate import Contender, validate
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.engines.torch import TorchSession, of_module
-from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+from bnn_toolchain.runtime.export import TestImages, export_bundle
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.recipe import validate as settings

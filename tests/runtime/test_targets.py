@@ -10,14 +10,18 @@ import pytest
 
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.runtime.bundle.arrays import write_array
-from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
+from bnn_toolchain.runtime.bundle.format import open_bundle
 from bnn_toolchain.runtime.checks.validate import Contender, validate
+from bnn_toolchain.runtime.contenders import of_bundle, target_for
 from bnn_toolchain.runtime.devices.device import device_from
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines.contract import Contract
+from bnn_toolchain.runtime.engines.native.printed import read_printed
 from bnn_toolchain.runtime.engines.native.program import ProgramSession
 from bnn_toolchain.runtime.export import export_bundle
-from bnn_toolchain.runtime.targets.compiler import Target, build, host_target
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.target import Target, host_target
 from tests.runtime.networks import labelled, small_graph
 from tests.tools import needs_qemu
 
@@ -56,22 +60,22 @@ def test_this_machines_program_checks_the_golden_vectors(bundle):
 @needs_qemu
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72"])
 def test_native_on_an_emulated_cpu(bundle, cpu):
-    contender = open_contender(bundle, "native", device_from(f"qemu:{cpu}"))
+    contender = of_bundle(bundle, "native", device_from(f"qemu:{cpu}"))
     report = validate(bundle.graph, [contender], TEST.images, TEST.labels)
     report.check()
     (row,) = report.rows
     assert (row.engine, row.device) == ("native", f"qemu:{cpu}")
     assert (row.images, row.predictions_equal, row.logits_equal, row.correct) == (150, 150, 150, 120)
     assert row.hidden_images == 100 and [layer.name for layer in row.hidden] == list(GRAPH.hidden_bits())
-    assert row.contract == Contract(GRAPH.hidden_bits()) and not row.hidden_missing
+    assert row.contract == Contract(GRAPH.hidden_bits(), as_digests=True) and not row.hidden_missing
 
 
 def test_a_target_for_a_newer_cpu_is_not_taken(tmp_path):
     newer = export_bundle(GRAPH, tmp_path / "b", test=TEST, targets=[Target("x86_64", "x86-64-v2"), NEWER])
     words = r"has no target that cortex-a53 runs \(it has: .*, arm64 cortex-a76\): export with .* --cpu cortex-a53"
     with pytest.raises(UsageError, match=words):
-        open_contender(newer, "native", Qemu(QEMU, "cortex-a53"))
-    assert newer.arm_target("neoverse-n1").cpu == "cortex-a76"
+        of_bundle(newer, "native", Qemu(QEMU, "cortex-a53"))
+    assert target_for(newer, Qemu(QEMU, "neoverse-n1")).cpu == "cortex-a76"
 
 
 def test_nothing_that_a_bundle_brings_is_run(bundle, tmp_path):
@@ -84,15 +88,15 @@ def test_nothing_that_a_bundle_brings_is_run(bundle, tmp_path):
     manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (forged / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match=r"bnnt-run is not what this installation builds for arm64 cortex-a53"):
-        open_contender(open_bundle(forged), "native", Qemu(QEMU, "cortex-a53"))
-    session = open_contender(bundle, "native", Qemu(QEMU, "cortex-a53")).session
+        of_bundle(open_bundle(forged), "native", Qemu(QEMU, "cortex-a53"))
+    session = of_bundle(bundle, "native", Qemu(QEMU, "cortex-a53")).session
     assert session.program == build(ARM).program and not (tmp_path / "was-run").exists()
 
 
 @needs_qemu
 def test_another_models_answers_are_found(bundle, tmp_path):
     other = export_bundle(small_graph(1), tmp_path / "other", test=labelled(small_graph(1), 20, wrong=0), targets=[ARM])
-    contender = open_contender(other, "native", device_from("qemu:cortex-a53"))
+    contender = of_bundle(other, "native", device_from("qemu:cortex-a53"))
     (row,) = validate(bundle.graph, [contender], TEST.images).rows
     assert row.hidden[0].name == GRAPH.hidden_bits()[0] and row.hidden[0].images_differing > 90
     assert any("the bits of" in failure for failure in row.failures)
@@ -116,19 +120,45 @@ def test_another_models_answers_are_found(bundle, tmp_path):
     ],
 )
 def test_what_a_device_sends_back_is_not_trusted(bundle, logits, digests, words):
-    def execute(program, arguments):
-        write_array(type(program)(arguments[4]), logits)
-        write_array(type(program)(arguments[6]), digests)
+    class Device(Qemu):
+        def run(self, program, arguments, send, receive):
+            write_array(receive["logits.npy"], logits)
+            write_array(receive["digests.npy"], digests)
+            return b'{"version": "0.1.0", "kernels": "neon", "images": 3}'
 
-    session = ProgramSession(GRAPH, bundle.path / "model.onnx", bundle.path / "bnnt-run", execute)
+    session = ProgramSession(GRAPH, bundle.path / "model.onnx", bundle.path / "bnnt-run", Device(QEMU, "cortex-a53"))
     with pytest.raises(FileFormatError, match=words):
         validate(bundle.graph, [Contender("native", "a device", session)], TEST.images[:3])
 
 
-def test_a_device_that_sends_nothing_back(bundle):
-    session = ProgramSession(GRAPH, bundle.path, bundle.path, lambda program, arguments: None)
-    with pytest.raises(FileFormatError, match=r"cannot read .*logits\.npy"):
-        session.run(TEST.images[:1])
+@pytest.mark.parametrize(
+    ("printed", "words"),
+    [
+        (b"", "printed what it never prints"),
+        (b'{"version": "0.1.0"}', "kernels: Field required"),
+        (b'{"version": "0.1.0", "kernels": "neon", "images": 2}', "ran other images than were sent"),
+        (b'{"version": "0.1.0", "kernels": "neon", "images": 3, "more": 1}', "more: Extra inputs"),
+        (b'{"version": "0.1.0", "kernels": "neon", "images": 3}', r"cannot read .*logits\.npy"),
+    ],
+)
+def test_what_a_device_prints_is_not_trusted(bundle, printed, words):
+    class Device(Qemu):
+        def run(self, program, arguments, send, receive):
+            return printed
+
+    session = ProgramSession(GRAPH, bundle.path / "model.onnx", bundle.path / "bnnt-run", Device(QEMU, "cortex-a53"))
+    with pytest.raises(FileFormatError, match=words):
+        session.run(TEST.images[:3])
+
+
+def test_all_that_the_program_prints_is_read(bundle):
+    own = build(host_target()).program
+    vectors = {name: bundle.path / "golden" / name for name in ("images.npy", "logits.npy", "digests.npy")}
+    arguments = ["model.onnx", "--describe", "--images", "images.npy", "--golden", ".", "--bench", "0", "--profile"]
+    printed = read_printed(Local().run(own, arguments, {"model.onnx": bundle.path / "model.onnx", **vectors}, {}))
+    assert None not in printed.model_dump().values() and printed.images == printed.golden.images == 100
+    assert printed.golden.hidden_equal == 100 and not any(layer.mismatches for layer in printed.golden.layers)
+    assert [node.name for node in printed.nodes] == [node.name for node in printed.profile.nodes]
 
 
 def test_a_bundle_is_read_again_after_a_target_was_damaged(bundle):

@@ -9,10 +9,12 @@ from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.rounding import LAST_BITS
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.runtime.bundle.format import open_bundle, open_contender
+from bnn_toolchain.runtime.bundle.format import open_bundle
+from bnn_toolchain.runtime.bundle.source import run_folder, source_of
 from bnn_toolchain.runtime.checks.validate import validate
-from bnn_toolchain.runtime.devices.device import Local
-from bnn_toolchain.runtime.export import TestImages, export_bundle, source_of
+from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.devices.local import Local
+from bnn_toolchain.runtime.export import TestImages, export_bundle
 from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.recipe import load_recipe
 from bnn_toolchain.training.train import train
@@ -53,7 +55,7 @@ def moved(work, tmp_path):
 def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
     bundle = open_bundle(moved / "bundle")
     test = load_splits(load_recipe(str(moved / "recipe.yaml"), []).data).test
-    contenders = [open_contender(bundle, engine, Local()) for engine in ("native", "onnxruntime", "torch", "reference")]
+    contenders = [of_bundle(bundle, engine, Local()) for engine in ("native", "onnxruntime", "torch", "reference")]
     report = validate(bundle.graph, contenders, test.images, test.labels)
     report.check()
     accuracy = load_run(moved / "run").summary.test_accuracy
@@ -71,12 +73,12 @@ def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
 def test_a_run_trained_on_is_not_the_exported_one(moved):
     shutil.copy(moved / "run" / "last.safetensors", moved / "run" / "best.safetensors")
     with pytest.raises(UsageError, match=r"best\.safetensors has changed since .* was exported"):
-        open_contender(open_bundle(moved / "bundle"), "torch", Local())
+        of_bundle(open_bundle(moved / "bundle"), "torch", Local())
 
 
 def test_a_run_that_is_gone(moved):
     shutil.rmtree(moved / "run")
     bundle = open_bundle(moved / "bundle")
-    assert bundle.run_folder() is None
+    assert run_folder(bundle) is None
     with pytest.raises(Unavailable, match=r"the manifest names \.\./run, seen from the bundle"):
-        open_contender(bundle, "torch", Local())
+        of_bundle(bundle, "torch", Local())

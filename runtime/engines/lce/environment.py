@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable
-from bnn_toolchain.runtime.targets.compiler import cache_folder
+from bnn_toolchain.files import cache_folder
 
 LCE, NUMPY, PYTHON = "0.16.0", "1.26.4", "3.11"
 LIBRARY = Path("larq_compute_engine", "tflite", "python", "interpreter_wrapper_lite.so")

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import BnntError, FileFormatError, Unavailable, Unsupported, UsageError
 from bnn_toolchain.runtime.engines.contract import Contract
-from bnn_toolchain.runtime.targets.compiler import build, host_target
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.target import host_target
 
 MEMORY = 1 << 32  # bytes that a session may take here: the largest values and their scratch
 _MEMORY = 1

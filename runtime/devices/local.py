@@ -1,0 +1,35 @@
+"""This machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bnn_toolchain.runtime.devices.process import run_process
+from bnn_toolchain.runtime.targets.target import Arch, host_target
+
+
+@dataclass(frozen=True)
+class Local:
+    """This machine; its CPU is that of :func:`host_target`, since the library finds out what more it has."""
+
+    emulated = False
+    here = True
+
+    @property
+    def arch(self) -> Arch:
+        return host_target().arch
+
+    @property
+    def cpu(self) -> str:
+        return host_target().cpu
+
+    def __str__(self) -> str:
+        return "local"
+
+    def run(
+        self, program: Path, arguments: Sequence[str], send: Mapping[str, Path], receive: Mapping[str, Path]
+    ) -> bytes:
+        """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
+        return run_process((), program, arguments, send, receive, str(self))

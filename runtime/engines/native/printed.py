@@ -1,0 +1,98 @@
+"""What bnnt-run prints: one JSON document, read without trust."""
+
+from __future__ import annotations
+
+import pydantic
+
+from bnn_toolchain.errors import FileFormatError
+from bnn_toolchain.files import parse
+
+
+class _Strict(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Spread(_Strict):
+    """Microseconds of one run."""
+
+    min: float
+    median: float
+
+
+class Bench(_Strict):
+    """--bench: runs of one image each."""
+
+    batch: int
+    runs: int
+    cpu_us: Spread
+    wall_us: Spread
+
+
+class ProfiledNode(_Strict):
+    """The least time of one node, in microseconds."""
+
+    name: str
+    op: str
+    kernel: str
+    wall_us: float
+
+
+class Profile(_Strict):
+    """--profile."""
+
+    runs: int
+    nodes: tuple[ProfiledNode, ...]
+
+
+class GoldenLayer(_Strict):
+    """A binary activation, and on how many images its digest differs."""
+
+    name: str
+    mismatches: int
+
+
+class GoldenCheck(_Strict):
+    """--golden: how many images have equal logits, and how many equal digests in all layers."""
+
+    images: int
+    logits_equal: int
+    hidden_equal: int
+    layers: tuple[GoldenLayer, ...]
+
+
+class DescribedNode(_Strict):
+    """A node as the engine runs it; ``bytes`` is the size of its value for one image."""
+
+    name: str
+    op: str
+    kernel: str
+    kind: str
+    shape: tuple[int, ...]
+    bytes: int
+
+
+class Printed(_Strict):
+    """Everything; what was not asked for is None."""
+
+    version: str
+    kernels: str
+    memory_bytes: int | None = None  # --describe, and the next three
+    input: str | None = None
+    outputs: int | None = None
+    nodes: tuple[DescribedNode, ...] | None = None
+    images: int | None = None  # --images: how many were run
+    golden: GoldenCheck | None = None
+    bench: Bench | None = None
+    profile: Profile | None = None
+
+
+def read_printed(text: bytes) -> Printed:
+    """What the program printed.
+
+    Raises:
+        FileFormatError: it is something else.
+    """
+    try:
+        return parse(Printed, text)
+    except ValueError as error:
+        raise FileFormatError(f"bnnt-run printed what it never prints: {error}") from error
