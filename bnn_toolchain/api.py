@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.open_model import open_model, untrained
 from bnn_toolchain.packages import named_packages, require_extra
+from bnn_toolchain.progress import Announce, Progress, silent, uncounted
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,30 +18,14 @@ if TYPE_CHECKING:
     from bnn_toolchain.converters.cost import Report
     from bnn_toolchain.runtime.bundle.format import Bundle
     from bnn_toolchain.runtime.checks.benchmark import Benchmark
-    from bnn_toolchain.runtime.checks.validate import Contender
-    from bnn_toolchain.runtime.checks.validate import Report as ValidationReport
+    from bnn_toolchain.runtime.checks.validate import Contender, ValidationReport
     from bnn_toolchain.runtime.devices.device import Device
     from bnn_toolchain.runtime.targets.target import Target
-    from bnn_toolchain.study.questions import Name
-    from bnn_toolchain.study.recipes import Budget
+    from bnn_toolchain.study.questions import Budget, QuestionName
     from bnn_toolchain.study.study import Study
     from bnn_toolchain.training.metrics import Summary
 
-Announce = Callable[[str], None]
-"""Told in one line what takes its time."""
-
-Progress = Callable[[int, int], None]
-"""Told how much is done, of how much."""
-
 FORMATS = ("onnx", "lce", "native")
-
-
-def _silent(message: str) -> None:
-    """Announce nothing."""
-
-
-def _no_bar(done: int, total: int) -> None:
-    """Show no progress."""
 
 
 def train_recipe(recipe: str, out: Path, settings: Sequence[str] = (), resume: bool = False) -> Summary:
@@ -57,14 +42,14 @@ def train_recipe(recipe: str, out: Path, settings: Sequence[str] = (), resume: b
 
 
 def ask_question(
-    question: Name,
+    question: QuestionName,
     out: Path,
     *,
     recipe: str | None = None,
-    budget: Budget = "small",
+    budget: Budget,
     seeds: int = 3,
     jobs: int = 1,
-    progress: Progress = _no_bar,
+    progress: Progress = uncounted,
 ) -> Study:
     """Ask a question of the paper again, and write report.md, table.csv, summary.json and figure.svg to ``out``.
 
@@ -78,7 +63,7 @@ def ask_question(
 
     answer = study(question, out, recipe=recipe, budget=budget, seeds=seeds, jobs=jobs, progress=progress)
     named = f" --recipe {recipe}" if recipe is not None else ""
-    write_report(answer, out, f"bnnt study {question}{named} --budget {budget} --seeds {seeds}")
+    write_report(answer, out, f"bnnt study {question.value}{named} --budget {budget.value} --seeds {seeds}")
     return answer
 
 
@@ -174,8 +159,8 @@ def validate_model(
     hidden: int = 100,
     *,
     module: nn.Module | None = None,
-    announce: Announce = _silent,
-    progress: Progress | None = None,
+    announce: Announce = silent,
+    progress: Progress = uncounted,
 ) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
 
@@ -233,7 +218,7 @@ def _trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contend
         return []
 
 
-def module_for(model: Path, text: str, announce: Announce = _silent) -> nn.Module:
+def module_for(model: Path, text: str, announce: Announce = silent) -> nn.Module:
     """The module of the user's own that ``text``, FILE:NAME, stands for, to compare with ``model``; the file runs.
 
     It gets the weights of the training run that a bundle names, if that is there, else it keeps its own.
@@ -291,7 +276,7 @@ class Prediction:
     margin: float
 
 
-def predict_images(model: Path, images: Sequence[Path], announce: Announce = _silent) -> list[Prediction]:
+def predict_images(model: Path, images: Sequence[Path], announce: Announce = silent) -> list[Prediction]:
     """Classify image files with the native engine; ``announce`` is told how they were fitted to the model's input.
 
     Raises:

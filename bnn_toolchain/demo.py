@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn_toolchain.api import Announce, export_model
+from bnn_toolchain.api import export_model
 from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable
-from bnn_toolchain.models import float_twin
+from bnn_toolchain.models import float_config
+from bnn_toolchain.progress import Announce
 from bnn_toolchain.runtime.checks import validate as validation
 from bnn_toolchain.runtime.checks.benchmark import Timing, benchmark
 from bnn_toolchain.runtime.contenders import of_bundle
@@ -34,7 +35,7 @@ FLOAT_EPOCHS = 10  # the float network has converged by then
 
 
 @dataclass(frozen=True)
-class Row:
+class DemoRow:
     """One engine on one device; times in seconds for one image, on one thread."""
 
     network: str  # "binary" or "float"
@@ -51,7 +52,7 @@ class Row:
 class Demo:
     """All rows, and why the emulated ARM CPU is not among them, if it is not."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DemoRow, ...]
     not_run: str
 
 
@@ -69,7 +70,7 @@ def run_demo(out: Path, announce: Announce) -> Demo:
     announce("training the same network in float")
     in_float = recipe.model_copy(
         update={
-            "model": float_twin(recipe.model),
+            "model": float_config(recipe.model),
             "stages": (recipe.stages[0].model_copy(update={"epochs": FLOAT_EPOCHS}),),
         }
     )
@@ -97,12 +98,12 @@ def _train(recipe: Recipe, folder: Path) -> None:
     train(recipe, folder, resume=RunFolder(folder).recipe.exists())
 
 
-def _row(found: validation.Row, timings: tuple[Timing, ...], size: int) -> Row:
+def _row(found: validation.EngineResult, timings: tuple[Timing, ...], size: int) -> DemoRow:
     latency = None
     if found.device == str(Local()):
         same = (t for t in timings if t.network == "binary" and t.engine == found.engine)
         latency = next((t.cpu_median for t in same), None)
-    return Row(
+    return DemoRow(
         network="binary",
         engine=found.engine,
         device=found.device,
@@ -114,13 +115,13 @@ def _row(found: validation.Row, timings: tuple[Timing, ...], size: int) -> Row:
     )
 
 
-def _float_row(run: Path, test: Labelled, timings: tuple[Timing, ...]) -> Row:
+def _float_row(run: Path, test: Labelled, timings: tuple[Timing, ...]) -> DemoRow:
     """Accuracy of the trained float network; time and size of the file with batch norm folded into the weights."""
     trained = load_run(run)
     run_float = onnxruntime.open_bytes(onnx.to_bytes(convert(trained.model, trained.input_spec)))
     best = run_float(test.images)[0].argmax(axis=1)
     timing = next(t for t in timings if t.network == "float")
-    return Row(
+    return DemoRow(
         network="float",
         engine=timing.engine,
         device=str(Local()),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.packages import named_packages
+from bnn_toolchain.progress import Announce
 from bnn_toolchain.runtime.bundle.format import Bundle
 from bnn_toolchain.runtime.export import TestImages
 
@@ -32,7 +32,7 @@ def random_test(spec: InputSpec) -> TestImages:
     return TestImages("random", random_images(spec), None)
 
 
-def test_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Callable[[str], None]) -> TestImages:
+def test_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Announce) -> TestImages:
     """The images that ``run`` was tested on, read from ``data``, or if it is None from where they were.
 
     Raises:
@@ -51,7 +51,7 @@ def test_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Callable
     return TestImages(title, labelled.images, labelled.labels)
 
 
-def test_of_bundle(bundle: Bundle, announce: Callable[[str], None]) -> Labelled | None:
+def test_of_bundle(bundle: Bundle, announce: Announce) -> Labelled | None:
     """The images that the run of the bundle's model was tested on; None, which is announced, if they are not here."""
     instead = "comparing on the golden images, without labels"
     try:

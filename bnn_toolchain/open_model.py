@@ -62,9 +62,9 @@ def untrained(recipe: str) -> Graph:
     """
     from bnn_toolchain.converters import convert
     from bnn_toolchain.data.load import load_splits
-    from bnn_toolchain.models import build
+    from bnn_toolchain.models import build_network
     from bnn_toolchain.training.recipe import load_recipe
 
     loaded = load_recipe(recipe)
     spec = load_splits(loaded.data).spec
-    return convert(build(loaded.model, spec), spec)
+    return convert(build_network(loaded.model, spec), spec)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph, same_graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
 from bnn_toolchain.input_spec import check_images
+from bnn_toolchain.progress import Announce, silent
 from bnn_toolchain.runtime.bundle.format import Accuracy, Bundle, Source, open_bundle
 from bnn_toolchain.runtime.bundle.golden import check_golden, make_golden
 from bnn_toolchain.runtime.bundle.whole_folder import whole_folder
@@ -52,7 +53,7 @@ def export_bundle(
     source: Source | None = None,
     targets: Sequence[Target] = (),
     tflite: bool = False,
-    announce: Callable[[str], None] = lambda message: None,
+    announce: Announce = silent,
 ) -> Bundle:
     """Write ``graph`` as a bundle to ``out``, replacing an older bundle there; with ``tflite`` also for LCE.
 
@@ -92,7 +93,7 @@ def _write(
     source: Source | None,
     targets: Iterable[Target],
     tflite: bool,
-    announce: Callable[[str], None],
+    announce: Announce,
 ) -> None:
     # Evenly spread, since a test split may be sorted by class.
     chosen = np.unique(np.linspace(0, len(test.images) - 1, GOLDEN_IMAGES).round().astype(int))
@@ -107,7 +108,7 @@ def _write(
     )
 
 
-def _tflite(graph: Graph, announce: Callable[[str], None]) -> bytes:
+def _tflite(graph: Graph, announce: Announce) -> bytes:
     require_lce()
     from bnn_toolchain.converters import lce
 
@@ -116,7 +117,7 @@ def _tflite(graph: Graph, announce: Callable[[str], None]) -> bytes:
     return lce.to_bytes(graph)
 
 
-def _measure(graph: Graph, test: TestImages, announce: Callable[[str], None]) -> Accuracy | None:
+def _measure(graph: Graph, test: TestImages, announce: Announce) -> Accuracy | None:
     if test.labels is None:
         return None
     announce(f"measuring the exported model on {len(test.images)} test images of {test.data_set}")
@@ -128,7 +129,7 @@ def _measure(graph: Graph, test: TestImages, announce: Callable[[str], None]) ->
     return Accuracy(data_set=test.data_set, images=len(test.images), correct=correct)
 
 
-def _check(bundle: Bundle, announce: Callable[[str], None]) -> None:
+def _check(bundle: Bundle, announce: Announce) -> None:
     engines: list[EngineName] = list(CHECKED)
     if bundle.tflite is not None:
         from bnn_toolchain.converters import lce

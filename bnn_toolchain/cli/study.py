@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
-from bnn_toolchain.study.questions import Name
-
-
-class Budget(StrEnum):
-    """How much may be spent."""
-
-    SMALL = "small"
-    FULL = "full"
+from bnn_toolchain.study.questions import Budget, QuestionName
 
 
 def study(
-    question: Annotated[Name, typer.Argument(help="What to ask.")],
+    question: Annotated[QuestionName, typer.Argument(help="What to ask.")],
     recipe: Annotated[
         str | None, typer.Option("--recipe", help="Ask it of this recipe; a small MLP or VGG if not given.")
     ] = None,
@@ -52,7 +44,7 @@ def study(
                 question,
                 folder,
                 recipe=recipe,
-                budget=budget.value,
+                budget=budget,
                 seeds=seeds,
                 jobs=jobs or os.cpu_count() or 1,
                 progress=progress,

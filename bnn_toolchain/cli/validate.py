@@ -13,7 +13,7 @@ from bnn_toolchain.runtime.devices.device import FORMS
 from bnn_toolchain.runtime.engines.names import ENGINES
 
 if TYPE_CHECKING:
-    from bnn_toolchain.runtime.checks.validate import Report
+    from bnn_toolchain.runtime.checks.validate import ValidationReport
 
 
 def validate(
@@ -60,7 +60,7 @@ def validate(
     report.check()
 
 
-def _print(title: str, report: Report) -> None:
+def _print(title: str, report: ValidationReport) -> None:
     rows = []
     for row in report.rows:
         differing = sum(layer.images_differing > 0 for layer in row.hidden)

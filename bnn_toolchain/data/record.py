@@ -14,7 +14,7 @@ from bnn_toolchain.files import parse, write_atomically
 
 
 @dataclass(frozen=True)
-class File:
+class FileRecord:
     """An image file: its class and the SHA-256 of its content."""
 
     label: str
@@ -22,7 +22,7 @@ class File:
 
 
 @dataclass(frozen=True)
-class Part:
+class SplitRecord:
     """The images of a split: their number, and one SHA-256 of all contents and classes in any order.
 
     ``files`` has those of a folder by their names; a table has none.
@@ -30,7 +30,7 @@ class Part:
 
     images: int
     sha256: str
-    files: dict[str, File] = field(default_factory=dict)
+    files: dict[str, FileRecord] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Record:
     """All images of a run, and in words where they were read from."""
 
     source: str
-    train: Part
-    validation: Part
-    test: Part
+    train: SplitRecord
+    validation: SplitRecord
+    test: SplitRecord
 
 
 def record_of(splits: Splits) -> Record:
@@ -78,7 +78,7 @@ def changes_of_test(then: Record, now: Record) -> str:
     return _change("test", then.test, now.test, {"trained this network": then.train, "validated it": then.validation})
 
 
-def _change(name: str, then: Part, now: Part, seen: dict[str, Part] | None = None) -> str:
+def _change(name: str, then: SplitRecord, now: SplitRecord, seen: dict[str, SplitRecord] | None = None) -> str:
     if then.sha256 == now.sha256:
         return ""
     if not then.files or not now.files:
@@ -95,15 +95,15 @@ def _change(name: str, then: Part, now: Part, seen: dict[str, Part] | None = Non
     return f"the {name} images changed: {', '.join(words)}"
 
 
-def _part(part: Labelled, classes: tuple[str, ...]) -> Part:
+def _part(part: Labelled, classes: tuple[str, ...]) -> SplitRecord:
     digests = (
         [each.tobytes().hex() for each in part.digests]
         if part.digests is not None
         else [hashlib.sha256(image.tobytes()).hexdigest() for image in part.images]
     )
-    files = [File(classes[label], digest) for label, digest in zip(part.labels, digests, strict=True)]
+    files = [FileRecord(classes[label], digest) for label, digest in zip(part.labels, digests, strict=True)]
     whole = hashlib.sha256()
     for line in sorted(f"{file.sha256} {file.label}\n" for file in files):
         whole.update(line.encode("utf-8", "backslashreplace"))
     named = {} if part.names is None else dict(zip(part.names.tolist(), files, strict=True))
-    return Part(len(part), whole.hexdigest(), named)
+    return SplitRecord(len(part), whole.hexdigest(), named)

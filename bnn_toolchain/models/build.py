@@ -14,7 +14,7 @@ from bnn_toolchain.models.vgg import VggConfig, vgg
 ModelConfig: TypeAlias = Annotated[MlpConfig | VggConfig, Field(discriminator="name")]
 
 
-def build(config: MlpConfig | VggConfig, spec: InputSpec) -> nn.Module:
+def build_network(config: MlpConfig | VggConfig, spec: InputSpec) -> nn.Module:
     """A new network for ``spec``: normalised float32 images [N, C, H, W] to logits [N, classes].
 
     The initial weights come from torch's global random generator.
@@ -29,6 +29,6 @@ def build(config: MlpConfig | VggConfig, spec: InputSpec) -> nn.Module:
             return vgg(config, spec)
 
 
-def float_twin(config: MlpConfig | VggConfig) -> MlpConfig | VggConfig:
+def float_config(config: MlpConfig | VggConfig) -> MlpConfig | VggConfig:
     """The configuration of the same network with float weights and ReLU: the yardstick for cost and accuracy."""
     return config.model_copy(update={"weights": "float", "activation": "relu"})

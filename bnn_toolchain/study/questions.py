@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 
-class Name(StrEnum):
+class QuestionName(StrEnum):
     """The questions by name."""
 
     OPTIMISERS = "optimisers"
@@ -33,6 +33,13 @@ class Network(StrEnum):
     VGG = "vgg"
 
 
+class Budget(StrEnum):
+    """How much a study may spend."""
+
+    SMALL = "small"
+    FULL = "full"
+
+
 class Measure(StrEnum):
     """What is compared; its value says it in words."""
 
@@ -42,7 +49,7 @@ class Measure(StrEnum):
 
 
 @dataclass(frozen=True)
-class Part:
+class TrainingPart:
     """A stage of training: its ``share`` of the epochs, and the fields of the stage that it sets."""
 
     share: float = 1.0
@@ -59,7 +66,7 @@ class Setting:
     name: str
     rates: tuple[float, ...]
     recipe: Mapping[str, Any] = field(default_factory=dict)
-    parts: tuple[Part, ...] = (Part(),)
+    parts: tuple[TrainingPart, ...] = (TrainingPart(),)
     from_float: bool = False
 
 
@@ -76,7 +83,7 @@ class Expectation:
 class Question:
     """A question; ``claim`` is the paper's, ``section`` its place there, ``expectations`` what can be tested of it."""
 
-    name: Name
+    name: QuestionName
     asks: str
     claim: str
     section: str
@@ -91,22 +98,22 @@ CLIPPED = {"activation_gradient": "clipped", "weight_gradient": "clipped", "late
 UNCLIPPED = {"activation_gradient": "plain", "weight_gradient": "plain", "latent_clip": False}
 
 
-def _optimizer(**fields: Any) -> tuple[Part, ...]:
-    return (Part(stage={"optimizer": fields}),)
+def _optimizer(**fields: Any) -> tuple[TrainingPart, ...]:
+    return (TrainingPart(stage={"optimizer": fields}),)
 
 
-def _beta2(*values: float) -> tuple[Part, ...]:
+def _beta2(*values: float) -> tuple[TrainingPart, ...]:
     """Adam with one second-moment decay after the other, each for the same share of the epochs."""
-    return tuple(Part(1 / len(values), {"optimizer": {"name": "adam", "beta2": value}}) for value in values)
+    return tuple(TrainingPart(1 / len(values), {"optimizer": {"name": "adam", "beta2": value}}) for value in values)
 
 
-def _halves(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[Part, ...]:
-    return Part(0.5, first), Part(0.5, second)
+def _halves(first: Mapping[str, Any], second: Mapping[str, Any]) -> tuple[TrainingPart, ...]:
+    return TrainingPart(0.5, first), TrainingPart(0.5, second)
 
 
 QUESTIONS = (
     Question(
-        name=Name.OPTIMISERS,
+        name=QuestionName.OPTIMISERS,
         asks="Which optimizers train binary networks?",
         claim="Methods that adapt the learning rate by a second moment (Adam, RMSprop, Adadelta) are crucial; SGD, "
         "with momentum or without, easily gets stuck.",
@@ -128,7 +135,7 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.SECOND_MOMENT,
+        name=QuestionName.SECOND_MOMENT,
         asks="How fast should Adam forget old squared gradients?",
         claim="A hypothesis: early training wants more averaging, late training wants noisier steps that explore.",
         section="section 3.1, impact of the optimiser",
@@ -146,17 +153,19 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.CLIPPING,
+        name=QuestionName.CLIPPING,
         asks="What do the three clips do?",
         claim="Clipping gradients and weights slows training down, and ends at a better accuracy.",
         section="section 3.2, impact of gradient and weight clipping",
         network=Network.MLP,
         settings=(
-            Setting("all clips", ADAM, parts=(Part(stage=CLIPPED),)),
-            Setting("no clip", ADAM, parts=(Part(stage=UNCLIPPED),)),
-            Setting("activation gradient", ADAM, parts=(Part(stage=UNCLIPPED | {"activation_gradient": "clipped"}),)),
-            Setting("weight gradient", ADAM, parts=(Part(stage=UNCLIPPED | {"weight_gradient": "clipped"}),)),
-            Setting("latent weights", ADAM, parts=(Part(stage=UNCLIPPED | {"latent_clip": True}),)),
+            Setting("all clips", ADAM, parts=(TrainingPart(stage=CLIPPED),)),
+            Setting("no clip", ADAM, parts=(TrainingPart(stage=UNCLIPPED),)),
+            Setting(
+                "activation gradient", ADAM, parts=(TrainingPart(stage=UNCLIPPED | {"activation_gradient": "clipped"}),)
+            ),
+            Setting("weight gradient", ADAM, parts=(TrainingPart(stage=UNCLIPPED | {"weight_gradient": "clipped"}),)),
+            Setting("latent weights", ADAM, parts=(TrainingPart(stage=UNCLIPPED | {"latent_clip": True}),)),
         ),
         expectations=(
             Expectation("all clips", "no clip"),
@@ -164,7 +173,7 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.TWO_STAGE,
+        name=QuestionName.TWO_STAGE,
         asks="Does it help to clip nothing first, and all in a second stage?",
         claim="A first stage without clips and with a higher learning rate, then a second one with both clips, is "
         "faster and as accurate as clipping throughout, and better than never clipping.",
@@ -181,7 +190,7 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.POOLING_ORDER,
+        name=QuestionName.POOLING_ORDER,
         asks="Where in a block does pooling belong?",
         claim="Maximum pooling after the sign makes nearly all values +1, and costs accuracy: pool before it.",
         section="section 3, on pooling",
@@ -197,7 +206,7 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.BN_MOMENTUM,
+        name=QuestionName.BN_MOMENTUM,
         asks="How fast should batch norm's averages move in the second half of training?",
         claim="Reducing the averaging rate of batch norm in the second stage helps.",
         section="section 3, on batch normalisation, and the summary of the procedure",
@@ -212,20 +221,20 @@ QUESTIONS = (
         ),
     ),
     Question(
-        name=Name.EARLY_STOPPING,
+        name=QuestionName.EARLY_STOPPING,
         asks="What does early stopping cost?",
         claim="Do not stop early: validation accuracy stands still for long and then improves.",
         section="the summary of the procedure",
         network=Network.MLP,
         settings=(
             Setting("all epochs", ADAM),
-            Setting("patience 1", ADAM, parts=(Part(stage={"patience": 1}),)),
-            Setting("patience 2", ADAM, parts=(Part(stage={"patience": 2}),)),
+            Setting("patience 1", ADAM, parts=(TrainingPart(stage={"patience": 1}),)),
+            Setting("patience 2", ADAM, parts=(TrainingPart(stage={"patience": 2}),)),
         ),
         expectations=(Expectation("all epochs", "patience 1"), Expectation("all epochs", "patience 2")),
     ),
     Question(
-        name=Name.INIT_FROM_FLOAT,
+        name=QuestionName.INIT_FROM_FLOAT,
         asks="Is a trained float network a better start than random weights?",
         claim="A binary network trained end to end from random weights needs no trained float network, which only "
         "makes the start faster.",
@@ -235,7 +244,7 @@ QUESTIONS = (
         expectations=(Expectation("from random weights", "from the float network", Measure.EPOCHS),),
     ),
     Question(
-        name=Name.BATCH_SIZE,
+        name=QuestionName.BATCH_SIZE,
         asks="Which batch size trains best in the same number of epochs?",
         claim="It follows from the hypothesis of section 3.1, that noisy steps explore better, that small batches win.",
         section="section 3.1, impact of the optimiser",
@@ -247,6 +256,6 @@ QUESTIONS = (
 """All questions."""
 
 
-def question_of(name: Name) -> Question:
+def question_of(name: QuestionName) -> Question:
     """The question of that name."""
     return next(question for question in QUESTIONS if question.name is name)

@@ -6,18 +6,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import torch
 import yaml
 
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.models import float_twin
-from bnn_toolchain.study.questions import Network, Setting
+from bnn_toolchain.models import float_config
+from bnn_toolchain.study.questions import Budget, Network, Setting
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.recipe import dump, load_recipe, validate
 
-Budget: TypeAlias = Literal["small", "full"]
 Raw: TypeAlias = dict[str, Any]
 
 DECAY = 100.0
@@ -70,7 +69,7 @@ def base_of(network: Network, recipe: str | None, budget: Budget) -> Base:
     Raises:
         UsageError: the recipe is wrong, or has no one learning rate to sweep or number of epochs to share out.
     """
-    if recipe is None and budget == "small":
+    if recipe is None and budget == Budget.SMALL:
         return Base(f"the small {network}", validate(SMALL[network], Recipe, f"the small {network}"))
     name = recipe if recipe is not None else FULL[network]
     found = load_recipe(name)
@@ -81,7 +80,7 @@ def base_of(network: Network, recipe: str | None, budget: Budget) -> Base:
         raise UsageError(f"{name}: a study sweeps one learning rate: leave real_optimizer out")
     epochs = sum(length for length in lengths if length is not None)
     data = found.data
-    if budget == "small":
+    if budget == Budget.SMALL:
         epochs = min(epochs, SMALL_EPOCHS)
         data = data.model_copy(update={"limit": min(data.limit or SMALL_IMAGES, SMALL_IMAGES)})
     stage = found.stages[0].model_copy(update={"epochs": epochs, "patience": None})
@@ -111,7 +110,7 @@ def recipe_of(base: Base, setting: Setting, rate: float, seed: int) -> Recipe:
 def float_recipe_of(base: Base) -> Recipe:
     """The recipe of the base's float twin."""
     recipe = recipe_of(base, Setting("float", ()), FLOAT_RATE, 0)
-    return recipe.model_copy(update={"model": float_twin(recipe.model)})
+    return recipe.model_copy(update={"model": float_config(recipe.model)})
 
 
 def key_of(recipe: Recipe) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +11,10 @@ from typing import Literal
 
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.progress import Progress, uncounted
 from bnn_toolchain.study.outcome import Outcome, outcome_file, read_outcome
-from bnn_toolchain.study.questions import Name, Question, Setting, question_of
-from bnn_toolchain.study.recipes import Base, Budget, base_of, float_recipe_of, key_of, recipe_of
+from bnn_toolchain.study.questions import Budget, Question, QuestionName, Setting, question_of
+from bnn_toolchain.study.recipes import Base, base_of, float_recipe_of, key_of, recipe_of
 from bnn_toolchain.study.workers import Job, Workers, workers
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.metrics import Epoch, read_epochs
@@ -23,7 +24,6 @@ SWEEP_SEED = 0
 EXTENSIONS = 6
 """How often a sweep whose best rate is its lowest or highest goes on in that direction."""
 FEWEST_SEEDS = 3
-Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
@@ -89,14 +89,14 @@ class _Plan:
 
 
 def study(
-    name: Name,
+    name: QuestionName,
     out: Path,
     *,
     recipe: str | None = None,
-    budget: Budget = "small",
+    budget: Budget = Budget.SMALL,
     seeds: int = FEWEST_SEEDS,
     jobs: int = 1,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = uncounted,
 ) -> Study:
     """Ask a question; runs that ``out`` holds, whole or in part, are not repeated.
 

@@ -27,7 +27,7 @@ HEADER = 1 << 19  # bytes; a tensor takes some 60 there, and a kilobyte in memor
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunState:
     """Where a run stands: ``epoch`` epochs are done, ``stage_epoch`` of them in the present ``stage`` (from 0).
 
     ``best_epoch`` is 0 before the first. Validation has not improved on ``stage_best`` for ``stale`` epochs of the
@@ -49,7 +49,7 @@ class Checkpoint:
     """The content of a file."""
 
     path: Path
-    progress: Progress
+    progress: RunState
     tensors: dict[str, Tensor]
 
     def restore_model(self, model: nn.Module) -> None:
@@ -94,7 +94,7 @@ def _belongs(state: Tensor, parameter: Tensor) -> bool:
     )
 
 
-def write(path: Path, model: nn.Module, progress: Progress, optimizers: Sequence[Optimizer] = ()) -> None:
+def write(path: Path, model: nn.Module, progress: RunState, optimizers: Sequence[Optimizer] = ()) -> None:
     """Write a checkpoint, under the names that the model has without wrappers, such as torch.compile's.
 
     It is written atomically, so that a kill leaves the one before.
@@ -127,7 +127,7 @@ def read(path: Path) -> Checkpoint:
         if header > HEADER:
             raise ValueError(f"a header of {header} bytes, more than {HEADER}")
         with safe_open(path, framework="pt") as file:
-            progress = parse(Progress, (file.metadata() or {})["bnnt"])
+            progress = parse(RunState, (file.metadata() or {})["bnnt"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - the file is no mapping
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise FileFormatError(f"{path} is not a whole checkpoint of bnnt: {error}") from error

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from bnn_toolchain.data.augment import augmented
 from bnn_toolchain.errors import CheckFailed
 from bnn_toolchain.input_spec import InputSpec
-from bnn_toolchain.training.checkpoint import Progress
+from bnn_toolchain.training.checkpoint import RunState
 from bnn_toolchain.training.config import Stage, Training
 from bnn_toolchain.training.display import Watch
 from bnn_toolchain.training.evaluate import normalised
@@ -26,7 +26,7 @@ from bnn_toolchain.training.schedule import factor
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RunSetup:
     """What does not change during a run; images, uint8 [N, H, W, C], and labels lie on its device.
 
     ``forward`` is the model, or what a compiler made of it.
@@ -57,31 +57,33 @@ class Trained:
     learning_rate: float
 
 
-def train_epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress) -> Trained:
+def train_epoch(
+    setup: RunSetup, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: RunState
+) -> Trained:
     """All batches of the epoch that follows ``progress``.
 
     Raises:
         CheckFailed: the loss is not finite.
         UsageError: the model does not yield one logit a class.
     """
-    images, labels = run.train
-    size = run.training.batch_size
-    seed = _epoch_seed(run.training.seed, progress.epoch + 1)
+    images, labels = setup.train
+    size = setup.training.batch_size
+    seed = _epoch_seed(setup.training.seed, progress.epoch + 1)
     generator = torch.Generator().manual_seed(seed)
     torch.manual_seed(seed)  # for what a module draws, such as dropout or stochastic weights
     order = torch.randperm(len(images), generator=generator).to(images.device)
-    _train_mode(run.model, stage.batch_norm_momentum)
+    _train_mode(setup.model, stage.batch_norm_momentum)
     total, right, rate = 0.0, torch.zeros((), dtype=torch.int64, device=images.device), 0.0
-    for step in range(run.batches):
-        rate = _set_rates(run, stage, optimizers, progress, step)
+    for step in range(setup.batches):
+        rate = _set_rates(setup, stage, optimizers, progress, step)
         index = order[step * size : (step + 1) * size]
-        logits, loss = _forward(run, augmented(images, index, run.training.augment, generator), labels[index])
+        logits, loss = _forward(setup, augmented(images, index, setup.training.augment, generator), labels[index])
         value = loss.item()
         if not np.isfinite(value):
             kept = f"epoch {progress.best_epoch} is kept as best" if progress.best_epoch else "no epoch was finished"
             raise CheckFailed(
                 f"the loss is {value} in epoch {progress.epoch + 1}, step {step + 1}: lower optimizer.lr "
-                f"(now {rate:.2e}); {kept} in {run.folder.path}"
+                f"(now {rate:.2e}); {kept} in {setup.folder.path}"
             )
         for optimizer, _ in optimizers:
             optimizer.zero_grad()
@@ -90,29 +92,29 @@ def train_epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]
             optimizer.step()
         total += value
         right += torch.count_nonzero(logits.argmax(1) == labels[index])
-        run.watch.batch()
-    return Trained(total / run.batches, int(right) / (run.batches * size), rate)
+        setup.watch.batch()
+    return Trained(total / setup.batches, int(right) / (setup.batches * size), rate)
 
 
-def _forward(run: Run, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+def _forward(setup: RunSetup, pixels: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
     """Logits [N, classes], detached, and the loss."""
-    x = normalised(pixels, run.spec)
-    with autocast(run.training.precision, pixels.device):
-        logits = logits_of(run.forward(x), len(labels), len(run.spec.classes), "training").float()
-    loss = loss_of(run.training.loss, logits, labels)
-    distillation = run.training.distillation
-    if distillation is not None and run.teacher is not None:
+    x = normalised(pixels, setup.spec)
+    with autocast(setup.training.precision, pixels.device):
+        logits = logits_of(setup.forward(x), len(labels), len(setup.spec.classes), "training").float()
+    loss = loss_of(setup.training.loss, logits, labels)
+    distillation = setup.training.distillation
+    if distillation is not None and setup.teacher is not None:
         with torch.no_grad():
-            teacher = run.teacher(x)
+            teacher = setup.teacher(x)
         loss = distilled(loss, logits, teacher, distillation.weight, distillation.temperature)
     return logits.detach(), loss
 
 
 def _set_rates(
-    run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress, step: int
+    setup: RunSetup, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: RunState, step: int
 ) -> float:
-    done = progress.stage_epoch * run.batches + step
-    times = factor(stage.schedule, stage.optimizer.lr, done, (stage.epochs or 1) * run.batches, progress.stage_epoch)
+    done = progress.stage_epoch * setup.batches + step
+    times = factor(stage.schedule, stage.optimizer.lr, done, (stage.epochs or 1) * setup.batches, progress.stage_epoch)
     for optimizer, lr in optimizers:
         for group in optimizer.param_groups:
             group["lr"] = lr * times

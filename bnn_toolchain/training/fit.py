@@ -17,10 +17,10 @@ from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import flip_ratio, latent_weights, unwrapped
 from bnn_toolchain.training import checkpoint
-from bnn_toolchain.training.checkpoint import Progress
+from bnn_toolchain.training.checkpoint import RunState
 from bnn_toolchain.training.config import Stage, Training
 from bnn_toolchain.training.display import watching
-from bnn_toolchain.training.epoch import Run, train_epoch
+from bnn_toolchain.training.epoch import RunSetup, train_epoch
 from bnn_toolchain.training.evaluate import evaluate
 from bnn_toolchain.training.load import load_run
 from bnn_toolchain.training.metrics import (
@@ -78,7 +78,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
         folder.claim()
         if training.init_from is not None:
             checkpoint.read(RunFolder(training.init_from).best).restore_model(model)
-        checkpoint.write(folder.last, model, Progress())
+        checkpoint.write(folder.last, model, RunState())
         folder.describe(training, splits)  # from here on the folder is a run that can go on
     if folder.summary.exists():
         checkpoint.read(folder.best).restore_model(model)
@@ -93,11 +93,11 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     with watching(epochs, batches, last.progress.epoch) as watch, _own_random_numbers():
         train, validation = (_on(device, part) for part in (splits.train, splits.validation))
         forward = torch.compile(given) if training.compile else given
-        run = Run(model, forward, teacher, training, splits.spec, folder, train, validation, watch)
+        setup = RunSetup(model, forward, teacher, training, splits.spec, folder, train, validation, watch)
         watch.say(f"{splits.source}; {device.type}, {torch.get_num_threads()} threads, {training.precision} precision")
         for remark in splits.remarks:
             watch.say(remark)
-        progress = _stages(run, last)
+        progress = _stages(setup, last)
     checkpoint.read(folder.best).restore_model(model)
     test = evaluate(model, *_on(device, splits.test), splits.spec)
     summary = Summary(
@@ -116,24 +116,25 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
     return summary
 
 
-def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
+def _stages(setup: RunSetup, last: checkpoint.Checkpoint) -> RunState:
     progress = last.progress
     try:
-        for index in range(progress.stage, len(run.training.stages)):
-            stage = run.training.stages[index]
-            optimizers = start_stage(run.model, stage)
+        for index in range(progress.stage, len(setup.training.stages)):
+            stage = setup.training.stages[index]
+            optimizers = start_stage(setup.model, stage)
             if index == last.progress.stage:
                 for number, (optimizer, _) in enumerate(optimizers):
                     last.restore_optimizer(optimizer, number)
             else:
                 progress = replace(progress, stage=index, stage_epoch=0, stage_best=-1.0, stale=0)
             while not _is_over(stage, progress):
-                progress = _epoch(run, stage, optimizers, progress)
+                progress = _epoch(setup, stage, optimizers, progress)
     except KeyboardInterrupt:
-        run.watch.say(f"{progress.epoch} epochs are kept in {run.folder.path}: the same command with --resume goes on")
+        kept = f"{progress.epoch} epochs are kept in {setup.folder.path}"
+        setup.watch.say(f"{kept}: the same command with --resume goes on")
         raise
     except RuntimeError as error:
-        if run.forward is run.model or not type(error).__module__.startswith("torch._"):
+        if setup.forward is setup.model or not type(error).__module__.startswith("torch._"):
             raise
         reason = str(error).splitlines()[0]
         raise Unavailable(
@@ -142,18 +143,18 @@ def _stages(run: Run, last: checkpoint.Checkpoint) -> Progress:
     return progress
 
 
-def _is_over(stage: Stage, progress: Progress) -> bool:
+def _is_over(stage: Stage, progress: RunState) -> bool:
     ended = stage.epochs is not None and progress.stage_epoch >= stage.epochs
     return ended or (stage.patience is not None and progress.stale >= stage.patience)
 
 
-def _epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: Progress) -> Progress:
+def _epoch(setup: RunSetup, stage: Stage, optimizers: list[tuple[Optimizer, float]], progress: RunState) -> RunState:
     """One epoch, validated and written down: best, metrics, last, so that a kill between them loses nothing."""
     start = time.perf_counter()
-    before = {name: weight.detach().clone() for name, weight in latent_weights(run.model).items()}
-    trained = train_epoch(run, stage, optimizers, progress)
-    evaluation = evaluate(run.model, *run.validation, run.spec)
-    flips = {name: flip_ratio(before[name], weight) for name, weight in latent_weights(run.model).items()}
+    before = {name: weight.detach().clone() for name, weight in latent_weights(setup.model).items()}
+    trained = train_epoch(setup, stage, optimizers, progress)
+    evaluation = evaluate(setup.model, *setup.validation, setup.spec)
+    flips = {name: flip_ratio(before[name], weight) for name, weight in latent_weights(setup.model).items()}
     weights = sum(weight.numel() for weight in before.values())
     done = Epoch(
         epoch=progress.epoch + 1,
@@ -169,15 +170,15 @@ def _epoch(run: Run, stage: Stage, optimizers: list[tuple[Optimizer, float]], pr
     )
     progress = _after(progress, done)
     if progress.best_epoch == done.epoch:
-        checkpoint.write(run.folder.best, run.model, progress)
-    append_epoch(run.folder.metrics, done)
-    write_events(run.folder.events, read_epochs(run.folder.metrics), run.folder.recipe.stat().st_mtime)
-    checkpoint.write(run.folder.last, run.model, progress, [optimizer for optimizer, _ in optimizers])
-    run.watch.epoch(done)
+        checkpoint.write(setup.folder.best, setup.model, progress)
+    append_epoch(setup.folder.metrics, done)
+    write_events(setup.folder.events, read_epochs(setup.folder.metrics), setup.folder.recipe.stat().st_mtime)
+    checkpoint.write(setup.folder.last, setup.model, progress, [optimizer for optimizer, _ in optimizers])
+    setup.watch.epoch(done)
     return progress
 
 
-def _after(progress: Progress, done: Epoch) -> Progress:
+def _after(progress: RunState, done: Epoch) -> RunState:
     accuracy = done.validation_accuracy
     best = accuracy > progress.best_validation_accuracy
     improved = accuracy > progress.stage_best

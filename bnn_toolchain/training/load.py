@@ -11,7 +11,7 @@ from torch import nn
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import unwrapped
-from bnn_toolchain.models import build
+from bnn_toolchain.models import build_network
 from bnn_toolchain.training import checkpoint
 from bnn_toolchain.training.config import Recipe, Training
 from bnn_toolchain.training.metrics import Summary, read_summary
@@ -19,7 +19,7 @@ from bnn_toolchain.training.run_folder import RunFolder
 
 
 @dataclass(frozen=True, eq=False)
-class LoadedRun:
+class TrainedModel:
     """A trained network in evaluation mode on the CPU; ``summary`` is None while the run is not finished."""
 
     model: nn.Module
@@ -28,7 +28,7 @@ class LoadedRun:
     summary: Summary | None
 
 
-def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Module | None = None) -> LoadedRun:
+def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Module | None = None) -> TrainedModel:
     """The trained network of a run folder.
 
     A run of a module of the user's own needs such a ``model``; the run's weights replace its own. What comes back is
@@ -46,10 +46,10 @@ def load_run(path: Path, which: Literal["best", "last"] = "best", model: nn.Modu
                 f"{path} is a run of a module of your own: give it to load_run(…, model=…), or on the command line "
                 "to `bnnt validate --module`"
             )
-        model = build(training.model, spec)
+        model = build_network(training.model, spec)
     file = folder.best if which == "best" else folder.last
     if not file.exists():
         raise FileFormatError(f"{file} is missing: the run has not finished an epoch")
     checkpoint.read(file).restore_model(model)
     summary = read_summary(folder.summary) if folder.summary.exists() else None
-    return LoadedRun(unwrapped(model).to("cpu").eval(), spec, training, summary)
+    return TrainedModel(unwrapped(model).to("cpu").eval(), spec, training, summary)

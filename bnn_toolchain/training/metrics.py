@@ -11,7 +11,7 @@ from typing import TypeVar
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.files import parse, write_atomically
 
-Kind = TypeVar("Kind")
+Parsed = TypeVar("Parsed")
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def read_summary(path: Path) -> Summary:
     return _parsed(Summary, path.read_bytes(), path)
 
 
-def _parsed(kind: type[Kind], text: bytes, path: Path) -> Kind:
+def _parsed(kind: type[Parsed], text: bytes, path: Path) -> Parsed:
     try:
         return parse(kind, text)
     except ValueError as error:

@@ -31,7 +31,7 @@ FIRST_MOMENTS = {"muon": 0.95, "sgd": 0.0, "rmsprop": 0.0}
 FUSED = ("adam", "adamw", "sgd", "adagrad")
 
 
-Name: TypeAlias = Literal[
+OptimizerName: TypeAlias = Literal[
     "adam",
     "adamw",
     "adamax",
@@ -61,7 +61,7 @@ class Optimizer(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
-    name: Name = "adam"
+    name: OptimizerName = "adam"
     lr: PositiveFloat
     beta2: Annotated[float, Field(ge=0, lt=1)] | None = None
     momentum: Annotated[float, Field(ge=0, lt=1)] | None = None

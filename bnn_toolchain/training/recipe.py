@@ -15,9 +15,9 @@ from bnn_toolchain.errors import UsageError
 from bnn_toolchain.recipes import near, recipe_text
 from bnn_toolchain.training.config import Recipe, Stage, Training
 
-Kind = TypeVar("Kind", bound=Training)
+TrainingKind = TypeVar("TrainingKind", bound=Training)
 Raw = dict[str, Any]
-LARGEST = 1 << 14  # characters of a recipe: the parser takes a quarter of a second for them
+MOST_CHARACTERS = 1 << 14  # characters of a recipe: the parser takes a quarter of a second for them
 SHORT = Repr()
 SHORT.maxlevel, SHORT.maxstring, SHORT.maxother = 2, 200, 200
 """Shows values in messages: YAML's aliases can make a short file a value without end."""
@@ -50,7 +50,7 @@ def load_recipe(name: str, overrides: list[str] | tuple[str, ...] = ()) -> Recip
     return validate(raw, Recipe, f"recipe {name}")
 
 
-def validate(raw: Raw, kind: type[Kind], name: str) -> Kind:
+def validate(raw: Raw, kind: type[TrainingKind], name: str) -> TrainingKind:
     """A typed configuration; settings of a stage that stand at the top level are given to every stage.
 
     Raises:
@@ -97,8 +97,8 @@ def _file(path: Path) -> str:
 
 
 def _mapping(text: str, name: str) -> Raw:
-    if len(text) > LARGEST:
-        raise UsageError(f"{name} has {len(text)} characters, more than {LARGEST}: it is no recipe")
+    if len(text) > MOST_CHARACTERS:
+        raise UsageError(f"{name} has {len(text)} characters, more than {MOST_CHARACTERS}: it is no recipe")
     try:
         raw = yaml.safe_load(text)
     except NO_YAML as error:

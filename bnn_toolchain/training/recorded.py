@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from bnn_toolchain.data.config import moved, title_of
@@ -10,13 +9,12 @@ from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.record import changes, changes_of_test, record_of
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.progress import Announce
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.run_folder import RunFolder
 
 
-def read_test_images(
-    folder: RunFolder, recipe: Recipe, place: Path | None, announce: Callable[[str], None]
-) -> tuple[Labelled, str]:
+def read_test_images(folder: RunFolder, recipe: Recipe, place: Path | None, announce: Announce) -> tuple[Labelled, str]:
     """The test images of a run, equal to those that it was tested on, and the name of their data set.
 
     They are read from ``place``, or if it is None from where the recipe says. Changes of the other images do no harm,

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from bnn_toolchain.data.augment import Augment, augmented
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
-from bnn_toolchain.models import MlpConfig, VggConfig, build
+from bnn_toolchain.models import MlpConfig, VggConfig, build_network
 from bnn_toolchain.training.config import Stage
 from bnn_toolchain.training.evaluate import normalised
 from bnn_toolchain.training.losses import squared_hinge
@@ -75,7 +75,7 @@ class _PlainConv(nn.Module):
 
 
 @dataclass(frozen=True)
-class Row:
+class StepTime:
     """Median milliseconds of a training step."""
 
     network: str
@@ -88,18 +88,18 @@ class Row:
         return self.plain / self.ours
 
 
-def measure(steps: int, compiled: bool) -> list[Row]:
+def measure(steps: int, compiled: bool) -> list[StepTime]:
     """Both networks on random images, with the present number of threads; ``compiled`` is about our step."""
     grey = InputSpec(28, 28, 1, (1 / 128,), (128.0,), tuple("0123456789"))
     colour = InputSpec(32, 32, 3, (1 / 128,) * 3, (128.0,) * 3, tuple("0123456789"))
-    dense, convolutional = build(MlpConfig(), grey), build(VggConfig(width=0.25), colour)
+    dense, convolutional = build_network(MlpConfig(), grey), build_network(VggConfig(width=0.25), colour)
     return [
         _row("mlp 784-2048-2048-2048-10, batch 100", dense, grey, 100, steps, compiled),
         _row("vgg at a quarter of its width, batch 128", convolutional, colour, 128, steps, compiled),
     ]
 
 
-def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int, compiled: bool) -> Row:
+def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int, compiled: bool) -> StepTime:
     images = torch.randint(256, (1000, *spec.shape), dtype=torch.uint8)
     labels = torch.randint(10, (1000,))
     plain = _plain_step(model, images, labels, spec, batch)
@@ -111,7 +111,7 @@ def _row(name: str, model: nn.Module, spec: InputSpec, batch: int, steps: int, c
             run()
             if step >= 2:  # the first steps allocate
                 kept.append((time.perf_counter() - start) * 1e3)
-    return Row(name, median(times[0]), median(times[1]))
+    return StepTime(name, median(times[0]), median(times[1]))
 
 
 def _our_step(

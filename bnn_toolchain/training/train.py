@@ -8,7 +8,7 @@ import torch
 
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Splits
-from bnn_toolchain.models import build
+from bnn_toolchain.models import build_network
 from bnn_toolchain.training.config import Recipe
 from bnn_toolchain.training.fit import fit
 from bnn_toolchain.training.metrics import Summary
@@ -22,5 +22,5 @@ def train(recipe: Recipe, out: Path, *, resume: bool = False, splits: Splits | N
     splits = load_splits(recipe.data) if splits is None else splits
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
-        model = build(recipe.model, splits.spec)
+        model = build_network(recipe.model, splits.spec)
     return fit(model, splits, recipe, out, resume=resume)

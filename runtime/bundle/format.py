@@ -83,14 +83,14 @@ class BuiltTarget(_Strict):
         return f"{TARGETS}/{self.arch}-{self.cpu}"
 
 
-class File(_Strict):
+class FileEntry(_Strict):
     """Size in bytes and hash of one file."""
 
     bytes: int
     sha256: str
 
     @classmethod
-    def of(cls, path: Path) -> File:
+    def of(cls, path: Path) -> FileEntry:
         """Those of the file ``path``."""
         return cls(bytes=path.stat().st_size, sha256=sha256(path))
 
@@ -105,7 +105,7 @@ class Manifest(_Strict):
     accuracy: Accuracy | None  # None for a model whose test images nobody gave
     source: Source | None
     targets: tuple[BuiltTarget, ...]
-    files: dict[str, File]  # every file but the manifest, by its path in the bundle
+    files: dict[str, FileEntry]  # every file but the manifest, by its path in the bundle
 
     @pydantic.field_serializer("input")
     def _write_input(self, spec: InputSpec) -> dict[str, Any]:
@@ -198,7 +198,7 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _check_file(path: Path, file: File) -> None:
+def _check_file(path: Path, file: FileEntry) -> None:
     try:
         size = path.stat().st_size
         if size != file.bytes:

@@ -20,7 +20,7 @@ from bnn_toolchain.runtime.bundle.format import (
     TFLITE,
     Accuracy,
     BuiltTarget,
-    File,
+    FileEntry,
     Manifest,
     Source,
     Versions,
@@ -69,7 +69,7 @@ def write_bundle(
         accuracy=accuracy,
         source=source,
         targets=tuple(targets),
-        files={path.relative_to(folder).as_posix(): File.of(path) for path in paths},
+        files={path.relative_to(folder).as_posix(): FileEntry.of(path) for path in paths},
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n", encoding="utf-8")
 

@@ -5,7 +5,7 @@ What an engine may do stands in its own :class:`bnn_toolchain.runtime.engines.co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import prod
@@ -17,6 +17,7 @@ from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed, UsageError
+from bnn_toolchain.progress import Progress, uncounted
 from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.checks.answers import (
     Contender,
@@ -32,11 +33,11 @@ from bnn_toolchain.runtime.engines.engine import Activations
 CHUNK = 200  # images at a time
 HIDDEN_CHUNK = 50  # the same, where every hidden activation is kept
 
-__all__ = ["Contender", "Layer", "Report", "Row", "validate"]
+__all__ = ["Contender", "EngineResult", "LayerResult", "ValidationReport", "validate"]
 
 
 @dataclass(frozen=True)
-class Layer:
+class LayerResult:
     """One binary activation, compared over all hidden images."""
 
     name: str
@@ -47,7 +48,7 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Row:
+class EngineResult:
     """What one engine on one device did, compared with the reference."""
 
     engine: str
@@ -60,7 +61,7 @@ class Row:
     logits_difference: float  # largest absolute difference, divided by the largest magnitude of the reference's logits
     images_exact: int  # images whose prediction and whose compared hidden bits are all equal
     hidden_images: int  # images whose hidden bits were compared
-    hidden: tuple[Layer, ...]
+    hidden: tuple[LayerResult, ...]
     hidden_missing: tuple[str, ...]  # binary activations that the engine does not show
     correct: int | None  # images classified as labelled; None without labels
     failures: tuple[str, ...]  # what breaks the engine's contract, one sentence each; the last says where first
@@ -76,10 +77,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class ValidationReport:
     """All engines that were compared."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[EngineResult, ...]
 
     def check(self) -> None:
         """Raise if an engine broke its contract.
@@ -99,8 +100,8 @@ def validate(
     labels: NDArray[np.integer] | None = None,
     *,
     hidden_images: int = 100,
-    progress: Callable[[int, int], None] | None = None,
-) -> Report:
+    progress: Progress = uncounted,
+) -> ValidationReport:
     """Compare ``contenders`` with the reference on uint8 ``images`` [N, H, W, C].
 
     Hidden bits are compared on the first ``hidden_images`` of them, and on those whose logits differ by more than a
@@ -132,9 +133,8 @@ def validate(
         expected.append(logits)
         for judge in judges:
             judge.see(start, part, hidden if start < hidden_images else None)
-        if progress:
-            progress(end, len(images))
-    return Report(tuple(judge.row(images, np.concatenate(expected), labels) for judge in judges))
+        progress(end, len(images))
+    return ValidationReport(tuple(judge.result(images, np.concatenate(expected), labels) for judge in judges))
 
 
 class _Judge:
@@ -198,7 +198,9 @@ class _Judge:
                 wrong[name][judged] = bits.reshape(len(judged), -1).any(axis=1)
         return wrong
 
-    def row(self, images: NDArray[np.uint8], expected: NDArray[np.float32], labels: NDArray[np.integer] | None) -> Row:
+    def result(
+        self, images: NDArray[np.uint8], expected: NDArray[np.float32], labels: NDArray[np.integer] | None
+    ) -> EngineResult:
         """The verdict on all images."""
         logits, contract = np.concatenate(self.logits), self.contract
         unequal = differing(logits, expected)
@@ -216,7 +218,7 @@ class _Judge:
         failures = self._failures(len(images), nan, other & (beyond | nan), beyond)
         if self.first is not None or (nan | beyond).any():
             failures.append(self._where(logits, expected, nan | beyond))
-        return Row(
+        return EngineResult(
             engine=self.contender.engine,
             device=self.contender.device,
             contract=contract,
@@ -239,10 +241,10 @@ class _Judge:
             indices = suspects[start : start + HIDDEN_CHUNK]
             self._compare(indices, images[indices], reference.run_hidden(self.graph, images[indices])[1])
 
-    def _layer(self, name: str) -> Layer:
+    def _layer(self, name: str) -> LayerResult:
         differ = self.differ[name]
         bits = prod(self.graph.values[name].shape) * len(self.compared)
-        return Layer(name, bits, len(differ), differ[0] if differ else None, len(self.wrong[name]))
+        return LayerResult(name, bits, len(differ), differ[0] if differ else None, len(self.wrong[name]))
 
     def _failures(
         self, images: int, nan: NDArray[np.bool_], predictions: NDArray[np.bool_], beyond: NDArray[np.bool_]

@@ -22,7 +22,7 @@ from bnn_toolchain.runtime.engines.contract import Contract
 ERROR = 3  # severity of what ONNX Runtime logs
 FIRST_FOR_NUMPY_2 = (1, 19)
 
-Run = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
+RunModel = Callable[[NDArray[np.uint8]], list[NDArray[np.float32]]]
 """uint8 images [N, H, W, C] to every output of a model, in the file's order."""
 
 
@@ -52,7 +52,7 @@ class OnnxRuntimeSession:
         return Contract(shows=graph.hidden_bits(), logits=own_order, reals=own_order)
 
     @cached_property
-    def _with_hidden(self) -> Run:
+    def _with_hidden(self) -> RunModel:
         return open_bytes(with_hidden_outputs(self._model, self._graph))
 
 
@@ -66,7 +66,7 @@ def load(model: bytes) -> OnnxRuntimeSession:
     return OnnxRuntimeSession(model)
 
 
-def open_bytes(model: bytes) -> Run:
+def open_bytes(model: bytes) -> RunModel:
     """Load any .onnx file that takes uint8 ``pixels``, on one thread; what is returned runs it.
 
     Raises:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from bnn_toolchain.data.mnist5k import read_mnist5k
-from bnn_toolchain.data.record import Part, changes, changes_of_test, read_record, record_of, write_record
+from bnn_toolchain.data.record import SplitRecord, changes, changes_of_test, read_record, record_of, write_record
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import FileFormatError
 from bnn_toolchain.input_spec import InputSpec
@@ -62,7 +62,7 @@ def test_other_splits_are_compared_too():
 
 def test_a_table_is_one_digest():
     then = record(part(120, COUNT, named=False), named=False)
-    assert then.test == Part(COUNT, then.test.sha256, {})
+    assert then.test == SplitRecord(COUNT, then.test.sha256, {})
     assert changes_of_test(then, record(part(120, COUNT, named=False), named=False)) == ""
     now = record(part(119, COUNT, named=False), named=False)
     assert changes_of_test(then, now) == "the test images changed: they are not the 48 of the run's table"

@@ -9,7 +9,7 @@ from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign, latent_weights
-from bnn_toolchain.models import MlpConfig, VggConfig, build, float_twin
+from bnn_toolchain.models import MlpConfig, VggConfig, build_network, float_config
 from tests.networks import ORDERS, hidden_bits
 
 GREY = InputSpec(12, 10, 1, (1 / 128,), (128.0,), tuple("0123456789"))
@@ -34,11 +34,11 @@ def sizes(model):
 
 def test_the_mlp_of_the_papers():
     spec = InputSpec(28, 28, 1, (1 / 128,), (128.0,), tuple("0123456789"))
-    assert sizes(build(MlpConfig(), spec)) == [(2048, 784), (2048, 2048), (2048, 2048), (10, 2048)]
+    assert sizes(build_network(MlpConfig(), spec)) == [(2048, 784), (2048, 2048), (2048, 2048), (10, 2048)]
 
 
 def test_the_vgg_of_the_papers():
-    model = build(VggConfig(), COLOUR)
+    model = build_network(VggConfig(), COLOUR)
     assert sizes(model) == [
         *((128, 3, 3, 3), (128, 128, 3, 3), (256, 128, 3, 3), (256, 256, 3, 3), (512, 256, 3, 3), (512, 512, 3, 3)),
         *((1024, 8192), (1024, 1024), (10, 1024)),
@@ -48,14 +48,14 @@ def test_the_vgg_of_the_papers():
 
 
 def test_the_width_factor_multiplies_every_hidden_layer():
-    assert sizes(build(VggConfig(width=0.25), COLOUR))[-3:] == [(256, 2048), (256, 256), (10, 256)]
+    assert sizes(build_network(VggConfig(width=0.25), COLOUR))[-3:] == [(256, 2048), (256, 256), (10, 256)]
 
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("activation", ["sign", "relu"])
 def test_every_order_and_activation_exports_with_the_same_bits(order, activation):
     torch.manual_seed(0)
-    model = trained_norms(build(SMALL.model_copy(update={"order": order, "activation": activation}), GREY))
+    model = trained_norms(build_network(SMALL.model_copy(update={"order": order, "activation": activation}), GREY))
     images = np.random.default_rng(0).integers(0, 256, (5, *GREY.shape), dtype=np.uint8)
     logits, bits = hidden_bits(model, images, GREY)
     found, hidden = run_hidden(convert(model, GREY), images)
@@ -67,7 +67,7 @@ def test_every_order_and_activation_exports_with_the_same_bits(order, activation
 
 def test_padding_is_zero_for_pixels_and_reals():
     def values(activation):
-        model = build(VggConfig(activation=activation), COLOUR)
+        model = build_network(VggConfig(activation=activation), COLOUR)
         return [module.pad_value for module in model.modules() if isinstance(module, BinaryConv2d)]
 
     assert values("sign") == [0, 1, 1, 1, 1, 1]
@@ -76,7 +76,7 @@ def test_padding_is_zero_for_pixels_and_reals():
 
 @pytest.mark.parametrize("config", [SMALL, MlpConfig(hidden=16)])
 def test_the_float_twin_has_the_same_shapes_and_nothing_binary(config):
-    model, twin = build(config, GREY), build(float_twin(config), GREY)
+    model, twin = build_network(config, GREY), build_network(float_config(config), GREY)
     assert {n: p.shape for n, p in model.state_dict().items()} == {n: p.shape for n, p in twin.state_dict().items()}
     assert latent_weights(model) and not latent_weights(twin)
     assert not any(isinstance(module, Sign) for module in twin.modules())
@@ -84,7 +84,7 @@ def test_the_float_twin_has_the_same_shapes_and_nothing_binary(config):
 
 def test_refusals():
     with pytest.raises(UsageError, match="12x10 is too small"):
-        build(VggConfig(stages=((8,),) * 4), GREY)
+        build_network(VggConfig(stages=((8,),) * 4), GREY)
     with pytest.raises(ValidationError, match="stages"):
         VggConfig(stages=())
     with pytest.raises(ValidationError, match="hiden"):

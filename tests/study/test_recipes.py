@@ -1,13 +1,13 @@
 import pytest
 
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.study.questions import QUESTIONS, Measure, Name, Network, question_of
+from bnn_toolchain.study.questions import QUESTIONS, Measure, Network, QuestionName, question_of
 from bnn_toolchain.study.recipes import base_of, code_version, float_recipe_of, key_of, recipe_of
 from bnn_toolchain.training.recipe import load_recipe
 
 
 def test_every_name_has_its_question():
-    assert [question.name for question in QUESTIONS] == list(Name)
+    assert [question.name for question in QUESTIONS] == list(QuestionName)
 
 
 @pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.name.value)
@@ -36,12 +36,12 @@ def test_expectations_are_about_settings_of_the_question(question):
 
 def test_what_a_setting_changes():
     base = base_of(Network.MLP, None, "small")
-    two_stage = question_of(Name.TWO_STAGE).settings[1]
+    two_stage = question_of(QuestionName.TWO_STAGE).settings[1]
     first, second = recipe_of(base, two_stage, 0.02, 0).stages
     assert (first.latent_clip, first.activation_gradient, first.weight_gradient) == (False, "plain", "plain")
     assert (second.latent_clip, second.activation_gradient, second.weight_gradient) == (True, "clipped", "clipped")
     assert second.optimizer.lr == pytest.approx(0.002)
-    sgd = recipe_of(base, question_of(Name.OPTIMISERS).settings[4], 0.1, 0).stages[0].optimizer
+    sgd = recipe_of(base, question_of(QuestionName.OPTIMISERS).settings[4], 0.1, 0).stages[0].optimizer
     assert (sgd.name, sgd.momentum, sgd.beta2) == ("sgd", 0.0, None)
 
 
@@ -61,7 +61,7 @@ def test_the_float_network_is_the_same_without_bits():
 
 def test_a_run_is_named_by_its_recipe():
     base = base_of(Network.MLP, None, "small")
-    setting = question_of(Name.EARLY_STOPPING).settings[0]
+    setting = question_of(QuestionName.EARLY_STOPPING).settings[0]
     keys = {key_of(recipe_of(base, setting, rate, seed)) for rate in (0.01, 0.02) for seed in (0, 1)}
     assert len(keys) == 4
     assert key_of(recipe_of(base, setting, 0.01, 0)) in keys
@@ -69,7 +69,7 @@ def test_a_run_is_named_by_its_recipe():
 
 def test_a_run_is_named_by_the_code(monkeypatch):
     base = base_of(Network.MLP, None, "small")
-    recipe = recipe_of(base, question_of(Name.EARLY_STOPPING).settings[0], 0.01, 0)
+    recipe = recipe_of(base, question_of(QuestionName.EARLY_STOPPING).settings[0], 0.01, 0)
     before = key_of(recipe)
     monkeypatch.setattr("bnn_toolchain.study.recipes.code_version", lambda: "another")
     assert key_of(recipe) != before and len(code_version()) == 16

@@ -19,7 +19,7 @@ from bnn_toolchain.errors import UsageError
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryLinear, Sign
 from bnn_toolchain.study.outcome import Outcome, positive_share
-from bnn_toolchain.study.questions import Expectation, Measure, Name, question_of
+from bnn_toolchain.study.questions import Expectation, Measure, QuestionName, question_of
 from bnn_toolchain.study.recipes import base_of, key_of, recipe_of
 from bnn_toolchain.study.study import SWEEP_SEED, Compared, Study, Trial, study
 from bnn_toolchain.study.verdict import target_of, verdicts
@@ -45,7 +45,7 @@ class Held:
     """
 
     def __init__(self, recipe, out, at):
-        question = question_of(Name(QUESTION))
+        question = question_of(QuestionName(QUESTION))
         setting = question.settings[0]
         run = key_of(recipe_of(base_of(question.network, recipe, "small"), setting, setting.rates[at], SWEEP_SEED))
         self.log = out / "runs" / f"{run}.log"
@@ -125,7 +125,7 @@ def test_the_summary_is_that_of_the_table(asked):
 def test_the_report_has_the_claim_the_verdict_and_the_figure(asked):
     out = asked[0]
     text = (out / "report.md").read_text()
-    for words in (question_of(Name(QUESTION)).claim, "bnnt study init-from-float", "figure.svg", "seed 0"):
+    for words in (question_of(QuestionName(QUESTION)).claim, "bnnt study init-from-float", "figure.svg", "seed 0"):
         assert words in text
     figure = (out / "figure.svg").read_text()
     assert len(figure) < 100_000 and "from the float network" in figure and "dc:date" not in figure
@@ -157,13 +157,13 @@ def test_a_recipe_with_no_test_images(recipe, tmp_path):
 def test_two_studies_do_not_share_a_folder(recipe, tmp_path):
     other = Held(recipe, tmp_path / "out", at=0)
     with pytest.raises(UsageError, match="another study is at work in"):
-        study(Name.INIT_FROM_FLOAT, tmp_path / "out", recipe=recipe)
+        study(QuestionName.INIT_FROM_FLOAT, tmp_path / "out", recipe=recipe)
     other.end(os.kill, signal.SIGINT)
 
 
 def test_too_few_seeds(recipe, tmp_path):
     with pytest.raises(UsageError, match="at least 3"):
-        study(Name.INIT_FROM_FLOAT, tmp_path, recipe=recipe, seeds=2)
+        study(QuestionName.INIT_FROM_FLOAT, tmp_path, recipe=recipe, seeds=2)
 
 
 def test_the_share_is_that_of_what_binary_layers_read():
@@ -181,7 +181,7 @@ def test_the_share_is_that_of_what_binary_layers_read():
 
 
 def compared(name, *accuracies, epochs=(0.5, 0.9), rate=0.1):
-    question = question_of(Name.CLIPPING)
+    question = question_of(QuestionName.CLIPPING)
     setting = next(each for each in question.settings if each.name == name)
     metrics = tuple(Epoch(n, 0, 1, 1, v, 0, {}, {}, 0.1, 2.0) for n, v in enumerate(epochs, 1))
     trials = tuple(
@@ -193,7 +193,7 @@ def compared(name, *accuracies, epochs=(0.5, 0.9), rate=0.1):
 
 
 def verdict_of(first, second):
-    question = question_of(Name.CLIPPING)
+    question = question_of(QuestionName.CLIPPING)
     found = Study(question, base_of(question.network, None, "small"), (first, second), None)
     return target_of(found), verdicts(found)
 

@@ -11,7 +11,7 @@ from bnn_toolchain.layers import BinaryConv2d, BinaryLinear
 from bnn_toolchain.training.bop import BopOptimizer
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.fit import fit
-from bnn_toolchain.training.optimizers import BETAS, Name, make_optimizers
+from bnn_toolchain.training.optimizers import BETAS, OptimizerName, make_optimizers
 from bnn_toolchain.training.recipe import validate
 
 from .small import splits
@@ -27,7 +27,7 @@ def small():
     return nn.Sequential(BinaryLinear(6, 5), nn.BatchNorm1d(5), nn.Linear(5, 2))
 
 
-@pytest.mark.parametrize("name", [name for name in get_args(Name) if name != "muon"])
+@pytest.mark.parametrize("name", [name for name in get_args(OptimizerName) if name != "muon"])
 def test_every_optimizer_is_torch_s_own(name):
     """Four steps move the parameters as torch's optimizer of that name does with the same settings."""
     config = stage(optimizer={"name": name, "lr": 0.01}, latent_clip=False)

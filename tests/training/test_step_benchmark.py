@@ -3,7 +3,7 @@
 import torch
 
 from bnn_toolchain.input_spec import InputSpec
-from bnn_toolchain.models import MlpConfig, VggConfig, build
+from bnn_toolchain.models import MlpConfig, VggConfig, build_network
 from bnn_toolchain.training.step_benchmark import measure, plain_twin
 
 SPEC = InputSpec(12, 10, 1, (1 / 128,), (128.0,), tuple("0123456789"))
@@ -12,7 +12,7 @@ SPEC = InputSpec(12, 10, 1, (1 / 128,), (128.0,), tuple("0123456789"))
 def test_the_plain_network_has_the_same_outputs_and_gradients():
     for config in (MlpConfig(hidden=32), VggConfig(stages=((8,), (16,)), dense=(24,))):
         torch.manual_seed(0)
-        model = build(config, SPEC)
+        model = build_network(config, SPEC)
         plain = plain_twin(model)
         x = torch.randint(-128, 128, (20, 1, 12, 10)) / 128
         outputs = [each(x) for each in (model, plain)]

@@ -11,11 +11,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.files import cache_folder
+from bnn_toolchain.progress import Announce, silent
 
 LCE, NUMPY, PYTHON = "0.16.0", "1.26.4", "3.11"
 LIBRARY = Path("larq_compute_engine", "tflite", "python", "interpreter_wrapper_lite.so")
@@ -58,7 +58,7 @@ def interpreter() -> str:
     return found
 
 
-def create(announce: Callable[[str], None] = lambda message: None) -> Path:
+def create(announce: Announce = silent) -> Path:
     """Install the environment with this Python's pip, whole or not at all; one that exists is kept.
 
     Raises:
