@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.open_model import open_model, untrained
+from bnn_toolchain.model_path import open_model, untrained
 from bnn_toolchain.packages import named_packages, require_extra
 from bnn_toolchain.progress import Announce, Progress, silent, uncounted
 
@@ -71,7 +71,7 @@ def inspect_model(path: Path) -> Report:
     """What the model ``path`` costs; see :mod:`bnn_toolchain.converters.cost`.
 
     Raises:
-        As :func:`bnn_toolchain.open_model.open_model`.
+        As :func:`bnn_toolchain.model_path.open_model`.
     """
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.converters.cost import report
@@ -249,7 +249,7 @@ def bench_model(model: str, device: str) -> Benchmark:
     A recipe stands for its network before training: what it costs does not depend on its weights.
 
     Raises:
-        As :func:`bnn_toolchain.open_model.open_model`, :func:`bnn_toolchain.open_model.untrained` and
+        As :func:`bnn_toolchain.model_path.open_model`, :func:`bnn_toolchain.model_path.untrained` and
         :func:`bnn_toolchain.runtime.checks.benchmark.benchmark`.
     """
     from bnn_toolchain.converters import onnx
@@ -280,7 +280,7 @@ def predict_images(model: Path, images: Sequence[Path], announce: Announce = sil
     """Classify image files with the native engine; ``announce`` is told how they were fitted to the model's input.
 
     Raises:
-        As :func:`bnn_toolchain.open_model.open_model`, :func:`bnn_toolchain.data.images.load_images` and
+        As :func:`bnn_toolchain.model_path.open_model`, :func:`bnn_toolchain.data.images.load_images` and
         :func:`bnn_toolchain.runtime.engines.native.library.load`.
     """
     import numpy as np

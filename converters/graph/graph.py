@@ -121,3 +121,12 @@ def _same(a: object, b: object) -> bool:
     if is_dataclass(a) and not isinstance(a, type):
         return all(_same(getattr(a, f.name), getattr(b, f.name)) for f in fields(a))
     return bool(a == b)
+
+
+def bits_in_front(graph: Graph) -> dict[str, frozenset[str]]:
+    """For each value, the binary activations that it depends on."""
+    behind: dict[str, frozenset[str]] = {}
+    for node in graph.nodes:
+        bits = frozenset(name for name in node.inputs if name in behind and graph.values[name].kind is Kind.BITS)
+        behind[node.name] = bits.union(*(behind.get(name, frozenset()) for name in node.inputs))
+    return behind

@@ -14,7 +14,6 @@ from bnn_toolchain.converters.graph.ops import (
     BinaryConv2dThreshold,
     BinaryDenseThreshold,
     Flatten,
-    Kind,
     MaxPool,
     Op,
     Sign,
@@ -22,15 +21,6 @@ from bnn_toolchain.converters.graph.ops import (
     ToReal,
 )
 from bnn_toolchain.runtime.engines.contract import Contract
-
-
-def bits_in_front(graph: Graph) -> dict[str, frozenset[str]]:
-    """For each value, the binary activations that it depends on."""
-    found: dict[str, frozenset[str]] = {}
-    for node in graph.nodes:
-        before = frozenset(name for name in node.inputs if name in found and graph.values[name].kind is Kind.BITS)
-        found[node.name] = before.union(*(found.get(name, frozenset()) for name in node.inputs))
-    return found
 
 
 def near_ties(

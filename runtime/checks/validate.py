@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.graph.classifier import check_classifier
-from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.graph.graph import Graph, bits_in_front
 from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.progress import Progress, uncounted
 from bnn_toolchain.runtime.bundle.digest import Hidden
@@ -26,7 +26,7 @@ from bnn_toolchain.runtime.checks.answers import (
     differing,
     differing_bits,
 )
-from bnn_toolchain.runtime.checks.near_ties import bits_in_front, near_ties
+from bnn_toolchain.runtime.checks.near_ties import near_ties
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.engine import Activations
 

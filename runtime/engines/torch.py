@@ -17,14 +17,13 @@ from torch.utils import _pytree
 
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.capture.capture import capture
-from bnn_toolchain.converters.graph.graph import Graph, sums_reals
+from bnn_toolchain.converters.graph.graph import Graph, bits_in_front, sums_reals
 from bnn_toolchain.converters.graph.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.input_spec import check_images
 from bnn_toolchain.layers import Sign as SignModule
 from bnn_toolchain.runtime.bundle.digest import Hidden
-from bnn_toolchain.runtime.checks.near_ties import bits_in_front
 from bnn_toolchain.runtime.engines.contract import Contract
 
 ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)

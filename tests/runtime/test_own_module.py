@@ -18,7 +18,7 @@ from bnn_toolchain.errors import CheckFailed, FileFormatError, Unsupported, Usag
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, BinaryLinear, Sign
 from bnn_toolchain.layers.sign import sign
-from bnn_toolchain.open_model import open_model
+from bnn_toolchain.model_path import open_model
 from bnn_toolchain.own_module import load_module
 from bnn_toolchain.runtime.bundle.source import source_of
 from bnn_toolchain.runtime.checks.validate import Contender, validate
