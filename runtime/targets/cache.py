@@ -6,13 +6,22 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.files import cache_folder
-from bnn_toolchain.runtime.targets.compiler import HEADER, build_hash, compile_engine, find_compiler, source_hash
+from bnn_toolchain.runtime.targets.compiler import (
+    HEADER,
+    build_hash,
+    compile_engine,
+    compile_kernel_programs,
+    find_compiler,
+    kernel_programs_hash,
+    source_hash,
+)
 from bnn_toolchain.runtime.targets.target import Target
 
 PREBUILT = Path(__file__).parents[1] / "prebuilt"  # of an installation that brings builds: they need no compiler
@@ -49,28 +58,48 @@ def build(
     folder = cache_folder() / f"native-{target.arch}-{target.cpu}-{build_hash(target, command)}"
     if not folder.is_dir():
         announce(f"building the native engine for {target} (once, kept in {folder.parent})")
-        try:
-            _compile_into(folder, target, command)
-        except OSError as error:
-            raise Unavailable(
-                f"cannot write the cache {folder.parent}: {error.strerror}: set BNNT_CACHE to a folder of yours"
-            ) from error
+        with _filling(folder) as (objects, done):
+            compile_engine(target, command, objects, done)
+            shutil.copyfile(HEADER, done / HEADER.name)
     return _files(folder)
+
+
+def build_kernel_programs(
+    target: Target, announce: Callable[[str], None] = lambda line: print(line, file=sys.stderr)
+) -> Path:
+    """The folder with ``kernel_test`` and ``kernel_bench`` for ``target``, which run from any copy.
+
+    Raises:
+        As :func:`build`.
+    """
+    command = find_compiler()
+    folder = cache_folder() / f"kernels-{target.arch}-{target.cpu}-{kernel_programs_hash(target, command)}"
+    if not folder.is_dir():
+        announce(f"building the kernels' tests for {target} (once, kept in {folder.parent})")
+        with _filling(folder) as (objects, done):
+            compile_kernel_programs(target, command, objects, done)
+    return folder
 
 
 def _files(folder: Path) -> Build:
     return Build(folder / "libbnnt.so", folder / "bnnt-run", folder / HEADER.name)
 
 
-def _compile_into(folder: Path, target: Target, command: tuple[str, ...]) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
-        done = Path(temporary) / "done"
-        done.mkdir()
-        compile_engine(target, command, Path(temporary), done)
-        shutil.copyfile(HEADER, done / HEADER.name)
-        try:
-            done.rename(folder)
-        except OSError:
-            if not folder.is_dir():
-                raise
+@contextmanager
+def _filling(folder: Path) -> Iterator[tuple[Path, Path]]:
+    """A folder for what a build takes and one for what it makes, which becomes ``folder`` when the block ends."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=folder.parent) as temporary:
+            done = Path(temporary) / "done"
+            done.mkdir()
+            yield Path(temporary), done
+            try:
+                done.rename(folder)
+            except OSError:
+                if not folder.is_dir():
+                    raise
+    except OSError as error:
+        raise Unavailable(
+            f"cannot write the cache {folder.parent}: {error.strerror}: set BNNT_CACHE to a folder of yours"
+        ) from error

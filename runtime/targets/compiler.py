@@ -16,6 +16,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ from bnn_toolchain.runtime.targets.target import Arch, Target
 
 SOURCES = Path(__file__).parents[1] / "native"
 HEADER = SOURCES / "bnnt.h"
+TESTS = SOURCES / "tests"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ _COMPILE = (
 )
 _LINK_LIBRARY = ("-shared", "-nostdlib", "-Wl,-soname,libbnnt.so", "-Wl,--gc-sections", "-s")
 _LINK_PROGRAM = ("-static", "-nostdlib", "-Wl,--gc-sections", "-s")
+_LINK_TESTS = ("-static", "-nostdlib++", "-Wl,--gc-sections", "-s")  # with the C library
 
 
 def find_compiler() -> tuple[str, ...]:
@@ -104,11 +107,8 @@ def _is_zig(command: tuple[str, ...]) -> bool:
 
 
 def source_hash() -> str:
-    """A hash of all sources."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in SOURCES.rglob("*") if p.suffix in (".h", ".hpp", ".cpp")):
-        digest.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
-    return digest.hexdigest()[:16]
+    """A hash of the engine's sources."""
+    return _hash_of(path for path in SOURCES.rglob("*") if TESTS not in path.parents)
 
 
 def build_hash(target: Target, command: tuple[str, ...]) -> str:
@@ -118,6 +118,19 @@ def build_hash(target: Target, command: tuple[str, ...]) -> str:
     return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
 
 
+def kernel_programs_hash(target: Target, command: tuple[str, ...]) -> str:
+    """A hash of all that decides what :func:`compile_kernel_programs` makes."""
+    settings = (build_hash(target, command), _LINK_TESTS, _hash_of(TESTS.rglob("*")))
+    return hashlib.sha256(repr(settings).encode()).hexdigest()[:16]
+
+
+def _hash_of(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in paths if path.suffix in (".h", ".hpp", ".cpp")):
+        digest.update(f"{path.relative_to(SOURCES)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
 def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
     """Make ``libbnnt.so`` and ``bnnt-run`` in the folder ``done``; ``objects`` is for what that takes.
 
@@ -125,27 +138,50 @@ def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done
         Unavailable: the compiler fails.
         UsageError: it does not know the CPU.
     """
-    try:
-        _compile(target, command, objects, done)
-    except Unavailable as error:
-        raise _unknown_cpu(target, command) or error from error
-
-
-def _compile(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
     compiler = (*command, *_zig_target(target, command))
+    library = library_sources(target)
+    program = [(source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
+    made = _compile(target, command, [*library, *program], objects)
+    _run((*compiler, *_LINK_LIBRARY, *made[: len(library)], "-o", str(done / "libbnnt.so")))
+    _run((*compiler, *_LINK_PROGRAM, *made, "-o", str(done / "bnnt-run")))
+
+
+def compile_kernel_programs(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
+    """Make ``kernel_test`` and ``kernel_bench``, static programs of the library's own objects, in the folder ``done``.
+
+    Raises:
+        As :func:`compile_engine`.
+    """
+    compiler = (*command, *_zig_target(target, command))
+    peaks = [
+        (source, folder.flags)
+        for folder in _LIBRARY[target.arch]
+        for source in TESTS.glob(f"peaks/{Path(folder.path).name}.cpp")
+    ]
+    programs = sorted(TESTS.glob("*.cpp"))
+    sources = [*library_sources(target), *peaks, *((source, ()) for source in programs)]
+    made = _compile(target, command, sources, objects)
+    shared = made[: -len(programs)]
+    for source, program in zip(programs, made[-len(programs) :], strict=True):
+        _run((*compiler, *_LINK_TESTS, *shared, program, "-o", str(done / source.stem)))
+
+
+def _compile(
+    target: Target, command: tuple[str, ...], sources: Sequence[tuple[Path, tuple[str, ...]]], objects: Path
+) -> list[str]:
+    """The objects of ``sources``, each compiled with its own flags besides the target's."""
+    compiler = (*command, *_zig_target(target, command), _cpu_flag(target, command), *_COMPILE)
 
     def one(source: Path, flags: tuple[str, ...]) -> str:
         made = objects / ("-".join(source.relative_to(SOURCES).with_suffix(".o").parts))
-        _run((*compiler, _cpu_flag(target, command), *_COMPILE, *flags, "-c", str(source), "-o", str(made)))
+        _run((*compiler, *flags, "-c", str(source), "-o", str(made)))
         return str(made)
 
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        library = [pool.submit(one, source, flags) for source, flags in library_sources(target)]
-        program = [pool.submit(one, source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
-        shared = [future.result() for future in library]
-        alone = [future.result() for future in program]
-    _run((*compiler, *_LINK_LIBRARY, *shared, "-o", str(done / "libbnnt.so")))
-    _run((*compiler, *_LINK_PROGRAM, *shared, *alone, "-o", str(done / "bnnt-run")))
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            return [future.result() for future in [pool.submit(one, *source) for source in sources]]
+    except Unavailable as error:
+        raise _unknown_cpu(target, command) or error from error
 
 
 def _environment() -> dict[str, str]:

@@ -1,4 +1,12 @@
-// What a kernel set offers. Every set computes the same bytes; `portable` is the one that the others are pinned to.
+// What a kernel set offers. Every set computes the same bytes; tests/kernel_test.cpp holds each function to plain loops.
+//
+// Why popcounts are sums. With x and w in {-1, +1} and bits that say which are -1, a product is -1 exactly where the bits
+// differ. Of K products d differ, so the sum is (K - d) - d = K - 2 * popcount(x xor w): base = K, shift = 1. Bits behind
+// the last input are 0 on both sides, never differ, and count for nothing because K does not count them.
+//
+// Why bit planes are sums. An accumulator a >= low is low + the sum of 2^p * a_p over the bits a_p of a - low. For a weight
+// w with bit b (1 where w = -1), w * a_p = (a_p xor b) - b. So each plane is one popcount, and what is left, low * (sum of
+// w) - (2^planes - 1) * (number of -1), depends on the weights alone: `Layer::base`.
 #pragma once
 
 #include "../model/model.hpp"
@@ -33,14 +41,16 @@ struct Kernels {
   const char *name;
   bool (*runs_here)();
 
-  // packed signs: out = base - (popcount(window xor weight) << shift)
+  // packed signs: out = base - (popcount(window xor weight) << shift). Counters of bytes are emptied in time: a byte
+  // holds 255, a step adds at most 8 bits to it, so after 31 steps (248) it must be added to a wider one.
   const char *bits_name;
   const char *planes_name; // the same kernel over bit planes
   size_t word;             // bytes
   size_t block;            // outputs
   void (*disagreements)(const Dots &);
 
-  // int16: out = sum of products, which fits an int16; a word is `pair` values
+  // int16: out = sum of products, which fits an int16; a word is `pair` values. The layer makes sure of it: K * the
+  // largest |value| <= 32767. Sums on the way may wrap, since the whole one does not.
   const char *narrow_name;
   size_t pair;
   size_t narrow_block;
@@ -50,7 +60,8 @@ struct Kernels {
   size_t real_block;
   void (*sums)(const Sums &);
 
-  // (acc < tau) xor flip, packed; reads acc and taus up to a multiple of 16 channels
+  // (acc < tau) xor flip, packed; reads acc and taus up to a multiple of 16 channels, where acc may hold anything. The
+  // tail bits of flips are 0, and so are those of out.
   void (*threshold)(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 
   // to = max(to, from)

@@ -1,0 +1,172 @@
+// How fast each kernel is: multiply-accumulates (MAC) per cycle on a few shapes of layers, beside the most that a loop of
+// the same instructions on registers alone reaches on this CPU. A product and a sum of a bit, an int16 or a float each are
+// one MAC.
+//
+// A cycle is the time of one exclusive or that waits for the one before, which every CPU of these targets does in one:
+// counters of cycles are closed to programs, and the time stamp of x86 ticks at a fixed rate. Under an emulator all of
+// this means nothing.
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "../kernels/kernels.hpp"
+#include "noise.hpp"
+#include "peaks/peaks.hpp"
+
+namespace bnnt {
+
+namespace {
+
+constexpr int rounds = 25;
+constexpr uint64_t enough = 2000000; // nanoseconds of one round, at least
+
+// Nanoseconds of one call, the mean of as many as fill a round.
+template <class Call> double once(Call &&call, size_t &times) {
+  for (;;) {
+    const uint64_t start = bnnt_nanoseconds();
+    for (size_t i = 0; i < times; ++i)
+      call();
+    const uint64_t spent = bnnt_nanoseconds() - start;
+    if (spent >= enough)
+      return static_cast<double>(spent) / static_cast<double>(times);
+    times *= 2;
+  }
+}
+
+constexpr int chain = 4096; // cycles
+
+void wait_for_each_other() {
+  uint64_t x = 1, y = 3;
+  for (int i = 0; i < chain; i += 8)
+    for (int k = 0; k < 8; ++k) {
+      x ^= y;
+      asm volatile("" : "+r"(x), "+r"(y));
+    }
+}
+
+// Memory that a kernel may read and write beyond what counts.
+template <class T> T *memory(size_t count, uint8_t fill) {
+  const size_t bytes = round_up(count * sizeof(T), 64) + 4096;
+  void *data = aligned_alloc(64, round_up(bytes, 64));
+  if (data == nullptr)
+    exit(2);
+  __builtin_memset(data, fill, bytes);
+  return static_cast<T *>(data);
+}
+
+// The kernel, the peak and the cycle take turns, and each counts by its best round: who else uses the machine, and how
+// fast its clock runs, changes from one moment to the next.
+template <class Call>
+void measure(const char *kernel, const char *shape, double macs, const Peak &peak, Call &&call) {
+  double best[] = {1e30, 1e30, 1e30};
+  size_t times[] = {1, 1, 1};
+  const auto keep = [&](int which, auto &&timed) {
+    const double time = once(timed, times[which]);
+    best[which] = time < best[which] ? time : best[which];
+  };
+  for (int round = 0; round < rounds; ++round) {
+    keep(0, call);
+    keep(1, wait_for_each_other);
+    if (peak.macs > 0)
+      keep(2, peak.run);
+  }
+  const double cycle = best[1] / chain, rate = macs * cycle / best[0];
+  printf("%-15s %-28s %8.1f MAC a cycle", kernel, shape, rate);
+  if (peak.macs > 0) {
+    const double most = peak.macs * cycle / best[2];
+    printf(", %3.0f %% of %.1f on registers", 100 * rate / most, most);
+  }
+  printf(" (%.2f GHz)\n", 1 / cycle);
+}
+
+struct Convolution {
+  size_t pixels, taps, channels, outputs; // 3 rows of taps
+};
+
+constexpr Convolution binary[] = {{28, 3, 64, 64}, {14, 3, 256, 256}, {1, 1, 4096, 256}};
+constexpr Convolution floats[] = {{28, 3, 3, 64}, {14, 1, 256, 64}};
+
+// A row of a convolution, its windows read straight from the image.
+void dots(const char *kernel, void (*run)(const Dots &), const Convolution &c, size_t word,
+          size_t values, size_t block, const Peak &peak) {
+  const size_t pixel = round_up(c.channels, values) / values * word, row = (c.pixels + c.taps) * pixel;
+  const size_t words = c.taps * c.channels / values, blocks = (c.outputs + block - 1) / block, stride = blocks * block;
+  uint8_t *image = memory<uint8_t>(3 * row, 0x5a), *weights = memory<uint8_t>(blocks * block * 3 * words * word, 1);
+  int32_t *out = memory<int32_t>(c.pixels * stride, 0);
+  const Dots job{.first = image,
+                 .count = c.pixels,
+                 .pixel_step = pixel,
+                 .run_step = row,
+                 .runs = 3,
+                 .run = words,
+                 .weights = weights,
+                 .blocks = blocks,
+                 .base = 0,
+                 .shift = 1,
+                 .out = out,
+                 .stride = stride};
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zu pixels, 3x%zux%zu to %zu", c.pixels, c.taps, c.channels, c.outputs);
+  const double macs = static_cast<double>(c.pixels * 3 * words * values * blocks * block);
+  measure(kernel, shape, macs, peak, [&] { run(job); });
+  free(image);
+  free(weights);
+  free(out);
+}
+
+void sums(const Kernels &set, const Convolution &c, const Peak &peak) {
+  Layer layer;
+  layer.window.kernel[0] = 3;
+  layer.window.kernel[1] = static_cast<int64_t>(c.taps);
+  layer.inputs = static_cast<int64_t>(c.channels);
+  layer.outputs = static_cast<int64_t>(c.outputs);
+  layer.width = static_cast<int64_t>(c.pixels);
+  layer.blocked = static_cast<int64_t>(round_up(c.outputs, set.real_block));
+  const size_t width = c.pixels + c.taps - 1, blocked = static_cast<size_t>(layer.blocked);
+  float *image = memory<float>(3 * width * c.channels, 0), *out = memory<float>(c.pixels * blocked, 0);
+  float *weights = memory<float>(3 * c.taps * c.channels * blocked, 0);
+  layer.weights = reinterpret_cast<uint8_t *>(weights);
+  const Sums job{&layer, image, 3, static_cast<int64_t>(width), 0, out, blocked};
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zu pixels, 3x%zux%zu to %zu", c.pixels, c.taps, c.channels, c.outputs);
+  const double macs = static_cast<double>(c.pixels * 3 * c.taps * c.channels * blocked);
+  measure(set.real_name, shape, macs, peak, [&] { set.sums(job); });
+  free(image);
+  free(weights);
+  free(out);
+}
+
+const Peaks &peaks_of(const Kernels &set) {
+#if defined(__x86_64__)
+  static const Peaks *const all[] = {&avx512_peaks, &avx2_peaks};
+#elif defined(__aarch64__)
+  static const Peaks *const all[] = {&neon_peaks};
+#endif
+  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}}; // portable: compilers choose
+  for (const Peaks *peaks : all)
+    if (text(peaks->set) == set.name)
+      return *peaks;
+  return none;
+}
+
+} // namespace
+
+} // namespace bnnt
+
+int main() {
+  using namespace bnnt;
+  printf("the best of %d rounds, one thread\n", rounds);
+  for (int32_t i = 0; i < kernel_set_count; ++i) {
+    const Kernels &set = kernel_sets[i];
+    if (!set.runs_here()) {
+      printf("%s: this CPU does not run it\n", set.name);
+      continue;
+    }
+    const Peaks &peaks = peaks_of(set);
+    for (const Convolution &c : binary)
+      dots(set.bits_name, set.disagreements, c, set.word, 8 * set.word, set.block, peaks.bits);
+    dots(set.narrow_name, set.products, {28, 3, 32, 64}, set.pair * sizeof(int16_t), set.pair, set.narrow_block,
+         peaks.narrow);
+    for (const Convolution &c : floats)
+      sums(set, c, peaks.real);
+  }
+}

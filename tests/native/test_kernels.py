@@ -1,0 +1,70 @@
+"""Each kernel alone, against plain loops, on every CPU that can be had here; what could not run is named."""
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bnn_toolchain.runtime.targets.cache import build_kernel_programs
+from bnn_toolchain.runtime.targets.compiler import SOURCES, library_sources
+from bnn_toolchain.runtime.targets.target import Target, host_target
+from tests.native.sanitized import compile_sanitized
+from tests.tools import QEMU, needs_clang, needs_qemu
+
+FUNCTIONS = ["disagreements", "products", "sums", "threshold", "maximum"]
+SETS = {"x86_64": ("avx512", "avx2", "portable"), "arm64": ("neon", "portable")}
+NEEDS = {  # what the system must say that this CPU has, or a set is missing rightly
+    "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vpopcntdq"},
+    "avx2": {"avx2"},
+    "neon": {"asimd"},
+    "portable": set(),
+}
+
+
+def cpu_flags():
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return {flag for line in lines if line.startswith(("flags", "Features")) for flag in line.split()[2:]}
+
+
+def run(*command):
+    """The functions that were found equal, by set, and the sets that were skipped."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=900)
+    assert done.returncode == 0, done.stdout[-1000:] + done.stderr[-3000:]
+    equal = {}
+    for kernels, function, count in re.findall(r"^(\w+) (\w+) \(.*\): (\d+) cases, equal$", done.stdout, re.MULTILINE):
+        assert int(count) > 100
+        equal.setdefault(kernels, []).append(function)
+    return equal, re.findall(r"^(\w+) SKIPPED: this CPU does not run it$", done.stdout, re.MULTILINE)
+
+
+def test_every_set_that_this_cpu_runs():
+    target = host_target()
+    equal, skipped = run(build_kernel_programs(target) / "kernel_test")
+    here = [kernels for kernels in SETS[target.arch] if NEEDS[kernels] <= cpu_flags()]
+    assert equal == dict.fromkeys(here, FUNCTIONS)
+    assert sorted([*equal, *skipped]) == sorted(SETS[target.arch])
+
+
+@needs_qemu
+@pytest.mark.parametrize(
+    ("cpu", "built_for"),
+    [
+        ("cortex-a53", "cortex-a53"),
+        ("cortex-a76", "cortex-a55"),  # qemu 7 emulates no cortex-a55
+        ("cortex-a72", "cortex-a72"),
+        ("cortex-a76", "cortex-a76"),
+        ("neoverse-n1", "neoverse-n1"),
+        ("max", "generic"),
+    ],
+)
+def test_every_arm_set_on_an_emulated_cpu(cpu, built_for):
+    equal, skipped = run(QEMU, "-cpu", cpu, build_kernel_programs(Target("arm64", built_for)) / "kernel_test")
+    assert equal == dict.fromkeys(SETS["arm64"], FUNCTIONS) and not skipped
+
+
+@needs_clang
+def test_under_sanitizers(tmp_path):
+    sources = [(SOURCES / "tests" / "kernel_test.cpp", ()), *library_sources(host_target())]
+    equal, _ = run(compile_sanitized(sources, tmp_path))
+    assert "portable" in equal and all(functions == FUNCTIONS for functions in equal.values())
