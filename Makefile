@@ -4,13 +4,17 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: demo test test-larq lint format clean
+.PHONY: demo test test-mutations test-larq lint format clean
 
 demo: .venv/.demo
 	$(BIN)/bnnt demo
 
 test: .venv/.test
 	$(BIN)/python -m pytest
+
+# Lines changed on purpose, each of which must turn a test red; about ten minutes.
+test-mutations: .venv/.test
+	$(BIN)/python -m tests.mutations
 
 # Models of Larq's own converter; by hand, because it installs TensorFlow (2.3 GB) into the cache.
 test-larq: .venv/.test

@@ -15,7 +15,7 @@ from bnn_toolchain.progress import Announce, Progress, silent, uncounted
 if TYPE_CHECKING:
     from torch import nn
 
-    from bnn_toolchain.converters.cost import Report
+    from bnn_toolchain.converters.cost import Cost
     from bnn_toolchain.runtime.bundle.format import Bundle
     from bnn_toolchain.runtime.checks.benchmark import Benchmark
     from bnn_toolchain.runtime.checks.validate import Contender, ValidationReport
@@ -67,17 +67,17 @@ def ask_question(
     return answer
 
 
-def inspect_model(path: Path) -> Report:
+def inspect_model(path: Path) -> Cost:
     """What the model ``path`` costs; see :mod:`bnn_toolchain.converters.cost`.
 
     Raises:
         As :func:`bnn_toolchain.model_path.open_model`.
     """
     from bnn_toolchain.converters import onnx
-    from bnn_toolchain.converters.cost import report
+    from bnn_toolchain.converters.cost import cost_of
 
     graph = open_model(path)
-    return report(graph, path.stat().st_size if path.is_file() else len(onnx.to_bytes(graph)))
+    return cost_of(graph, path.stat().st_size if path.is_file() else len(onnx.to_bytes(graph)))
 
 
 def formats_from(text: str, targets: bool) -> frozenset[str]:

@@ -8,12 +8,8 @@ from math import prod
 from bnn_toolchain.converters.graph.graph import Graph, Node
 from bnn_toolchain.converters.graph.infer import infer
 from bnn_toolchain.converters.graph.ops import (
-    Affine,
     BinaryConv2d,
-    BinaryConv2dMaxPoolThreshold,
-    BinaryConv2dThreshold,
     BinaryDense,
-    BinaryDenseThreshold,
     Conv,
     Gemm,
     Kind,
@@ -22,13 +18,13 @@ from bnn_toolchain.converters.graph.ops import (
     Threshold,
     Value,
 )
-from bnn_toolchain.converters.graph.real_ops import OutputTransform, PRelu
+from bnn_toolchain.converters.graph.traits import channel_arrays, parts
 
 ACTIVATION_BITS = {Kind.PIXELS: 8, Kind.BITS: 1, Kind.ACC: 32, Kind.REAL: 32}
 
 
 @dataclass(frozen=True)
-class Row:
+class LayerCost:
     """One node of the graph."""
 
     name: str
@@ -46,10 +42,10 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Report:
+class Cost:
     """All rows and the file around them."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[LayerCost, ...]
     file_bytes: int
 
     @property
@@ -75,23 +71,23 @@ class Report:
         return self.file_bytes - self.parameter_bytes
 
     @property
-    def float_layers(self) -> tuple[Row, ...]:
+    def float_layers(self) -> tuple[LayerCost, ...]:
         """The rows that compute in float, each with its reason."""
         return tuple(row for row in self.rows if row.float_reason)
 
 
-def report(graph: Graph, file_bytes: int) -> Report:
+def cost_of(graph: Graph, file_bytes: int) -> Cost:
     """The costs of a lowered ``graph`` whose file has ``file_bytes``."""
-    return Report(tuple(_row(graph, node) for node in graph.nodes), file_bytes)
+    return Cost(tuple(_row(graph, node) for node in graph.nodes), file_bytes)
 
 
-def _row(graph: Graph, node: Node) -> Row:
+def _row(graph: Graph, node: Node) -> LayerCost:
     x, y = graph.values[node.inputs[0]], graph.values[node.name]
     weights, weight_bits, taps, outputs = _weights(node, x, y)
     macs = taps * outputs
     per_channel, width = _per_channel(node.op)
     binary = weight_bits == 1 and x.kind is Kind.BITS
-    return Row(
+    return LayerCost(
         name=node.name,
         op=type(node.op).__name__,
         shape=y.shape,
@@ -109,16 +105,11 @@ def _row(graph: Graph, node: Node) -> Row:
 
 def _weights(node: Node, x: Value, y: Value) -> tuple[int, int, int, int]:
     """Bytes of the weights, bits of one, products in one output, outputs."""
-    match node.op:
+    match parts(node.op)[0]:
         case BinaryConv2d() as conv:
             taps = conv.in_channels * prod(conv.weight.shape[1:3])
             return conv.weight.nbytes, 1, taps, prod(infer(node.name, conv, (x,)).shape)
-        case BinaryConv2dThreshold(conv) | BinaryConv2dMaxPoolThreshold(conv):
-            taps = conv.in_channels * prod(conv.weight.shape[1:3])
-            return conv.weight.nbytes, 1, taps, prod(infer(node.name, conv, (x,)).shape)
         case BinaryDense() as dense:
-            return dense.weight.nbytes, 1, dense.in_features, y.shape[0]
-        case BinaryDenseThreshold(dense):
             return dense.weight.nbytes, 1, dense.in_features, y.shape[0]
         case Conv(weight, bias) | Gemm(weight, bias):
             biases = 0 if bias is None else bias.nbytes
@@ -128,24 +119,13 @@ def _weights(node: Node, x: Value, y: Value) -> tuple[int, int, int, int]:
 
 
 def _per_channel(op: Op) -> tuple[int, int]:
-    """How many per-channel parameters, and their bytes."""
-    match op:
-        case Threshold(tau, flip):
-            return len(tau), tau.nbytes + flip.nbytes
-        case BinaryConv2dThreshold(_, threshold) | BinaryDenseThreshold(_, threshold):
-            return _per_channel(threshold)
-        case BinaryConv2dMaxPoolThreshold(_, _, threshold):
-            return _per_channel(threshold)
-        case Affine(scale, offset) | PixelNormalize(scale, offset):
-            return len(scale) + len(offset), scale.nbytes + offset.nbytes
-        case OutputTransform(_, _, _, multiplier, bias):
-            return len(multiplier) + len(bias), multiplier.nbytes + bias.nbytes
-        case PRelu(slope):
-            return len(slope), slope.nbytes
-        case Conv(_, bias) | Gemm(_, bias) if bias is not None:
-            return len(bias), 0
-        case _:
-            return 0, 0
+    """How many per-channel parameters, and their bytes besides those of weights."""
+    if isinstance(op, Conv | Gemm):
+        return 0 if op.bias is None else len(op.bias), 0
+    last = parts(op)[-1]
+    arrays = channel_arrays(last).values()
+    count = sum(len(array) for array in arrays)
+    return count // 2 if isinstance(last, Threshold) else count, sum(array.nbytes for array in arrays)
 
 
 def _float_reason(graph: Graph, node: Node, x: Value) -> str:

@@ -24,18 +24,11 @@ from bnn_toolchain.converters.capture.trace import described, error_line, forwar
 from bnn_toolchain.converters.capture.values import Elements
 from bnn_toolchain.converters.graph.graph import Graph, sums_reals
 from bnn_toolchain.converters.graph.ops import (
-    Add,
-    BatchNorm,
-    Bias,
-    Divide,
     Flatten,
-    Hardtanh,
     Kind,
-    Relu,
-    Scale,
     Sign,
-    ToReal,
 )
+from bnn_toolchain.converters.graph.traits import is_elementwise
 from bnn_toolchain.converters.probes import probes
 from bnn_toolchain.converters.reference.sums import Reals
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
@@ -47,8 +40,6 @@ PROBED = 1 << 21  # elements of torch's values for the images of noise: small ne
 MOST_NOISE = 16
 ALONE = ((0, 1), (1, 2))  # two batches of one image: a module that remembers the image before is found by the second
 RECORDED = 1 << 26  # elements of torch's values that are kept at a time
-
-_ELEMENTWISE = (Add, BatchNorm, Bias, Divide, Hardtanh, Relu, Scale, Sign, ToReal)
 
 
 @dataclass(frozen=True)
@@ -220,7 +211,7 @@ def _flattened(graph: Graph, name: str) -> tuple[int, ...] | None:
     """The (C, H, W) that the features of ``name`` were flattened from in torch's order, if no layer has mixed them."""
     nodes = {node.name: node for node in graph.nodes}
     node = nodes[name]
-    while isinstance(node.op, _ELEMENTWISE) and node.inputs[0] in nodes:
+    while is_elementwise(node.op) and node.inputs[0] in nodes:
         node = nodes[node.inputs[0]]
     if isinstance(node.op, Flatten) and not node.op.channels_last:
         return graph.values[node.inputs[0]].shape

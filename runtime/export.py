@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx, require_lce
-from bnn_toolchain.converters.cost import report
+from bnn_toolchain.converters.cost import cost_of
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph, same_graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, UsageError
@@ -81,7 +81,7 @@ def export_bundle(
             refuse_to_lose(out)  # minutes later
     except OSError as error:
         raise UsageError(f"cannot write the bundle {out}: {error.strerror}: {error.filename}") from error
-    for row in report(graph, 0).float_layers:
+    for row in cost_of(graph, 0).float_layers:
         announce(f"left in float: {row.name} ({row.op}): {row.float_reason}")
     return open_bundle(out)
 

@@ -11,7 +11,7 @@ import typer
 from bnn_toolchain.cli.output import Json, print_json, print_table
 
 if TYPE_CHECKING:
-    from bnn_toolchain.converters.cost import Report
+    from bnn_toolchain.converters.cost import Cost
 
 
 def inspect(
@@ -43,7 +43,7 @@ def inspect(
         _print(str(model), found)
 
 
-def _print(title: str, found: Report) -> None:
+def _print(title: str, found: Cost) -> None:
     columns = ("layer", "operator", "output", "weight bits", "activation bits", "parameters")
     rows: list[tuple[object, ...]] = [
         (

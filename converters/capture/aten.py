@@ -103,6 +103,8 @@ def _operator(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
             return _largest(layers, get("self")), None
         case "relu.default":
             result = layers.elementwise(Relu(), get("self"))
+        case "prelu.default" | "_prelu_kernel.default":
+            result = layers.prelu(get("self"), get("weight"))
         case "clamp.default" | "clip.default" | "clamp_min.default" if (get("min"), arguments.get("max")) == (0, None):
             result = layers.elementwise(Relu(), get("self"))
         case "clamp.default" | "clip.default" if (get("min"), get("max")) == (-1, 1):

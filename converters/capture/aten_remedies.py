@@ -8,19 +8,8 @@ def remedy(name: str, is_random: bool) -> str:
     match name:
         case "sign" | "sgn" | "where" | "ge" | "gt" | "lt" | "le" | "heaviside" | "copysign" | "sign_":
             return "binarize activations with bnn_toolchain.layers.Sign, whose sign of 0 is +1"
-        case (
-            "sigmoid"
-            | "tanh"
-            | "gelu"
-            | "silu"
-            | "elu"
-            | "leaky_relu"
-            | "prelu"
-            | "hardswish"
-            | "hardsigmoid"
-            | "relu6"
-        ):
-            return "use ReLU, Hardtanh(-1, 1) or a sign"
+        case "sigmoid" | "tanh" | "gelu" | "silu" | "elu" | "leaky_relu" | "hardswish" | "hardsigmoid" | "relu6":
+            return "use ReLU, PReLU, Hardtanh(-1, 1) or a sign"
         case "avg_pool2d" | "adaptive_avg_pool2d" | "mean" | "lp_pool2d":
             return "take the mean over the whole image, or use MaxPool2d"
         case "max_pool2d_with_indices" | "adaptive_max_pool2d" | "amax" | "max":

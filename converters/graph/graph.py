@@ -96,6 +96,16 @@ class Graph:
         return Graph(self.spec, tuple(nodes), self.decided_by)
 
 
+def live(nodes: Iterable[Node], output: str) -> tuple[Node, ...]:
+    """The nodes that ``output`` depends on, in order."""
+    needed, kept = {output}, []
+    for node in reversed(list(nodes)):
+        if node.name in needed:
+            needed.update(node.inputs)
+            kept.append(node)
+    return tuple(reversed(kept))
+
+
 def sums_reals(graph: Graph) -> tuple[str, ...]:
     """The nodes that add up reals, so that their results depend on the order of the sum."""
     return tuple(

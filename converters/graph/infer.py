@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from math import prod
+from typing import assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,7 @@ from bnn_toolchain.converters.graph.ops import (
     Op,
     PixelInput,
     PixelNormalize,
+    PRelu,
     Relu,
     Scale,
     Sign,
@@ -44,13 +46,13 @@ from bnn_toolchain.converters.graph.real_ops import (
     Multiply,
     OutputTransform,
     Pad,
-    PRelu,
     Sigmoid,
     Slice,
     Softmax,
     float_shape,
 )
 from bnn_toolchain.converters.graph.size import check_elements, check_pooled, check_products
+from bnn_toolchain.converters.graph.traits import parts
 from bnn_toolchain.errors import Unsupported
 
 
@@ -118,6 +120,9 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
             _per_channel(name, op, shape[0], bias)
         case Relu() | Hardtanh():
             _expect(name, op, x, {Kind.REAL}, None)
+        case PRelu(slope):
+            _expect(name, op, x, {Kind.REAL}, None)
+            _per_channel(name, op, shape[0], slope)
         case Conv():
             _expect(name, op, x, {Kind.REAL}, 3)
             taps = (op.weight.shape[2], op.weight.shape[3])
@@ -135,12 +140,8 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
         case GlobalAveragePool():
             _expect(name, op, x, {Kind.REAL}, 3)
             shape = (shape[0], 1, 1)
-        case BinaryConv2dThreshold(conv, threshold):
-            return _fused(name, x, conv, threshold)
-        case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
-            return _fused(name, x, conv, pool, threshold)
-        case BinaryDenseThreshold(dense, threshold):
-            return _fused(name, x, dense, threshold)
+        case BinaryConv2dThreshold() | BinaryConv2dMaxPoolThreshold() | BinaryDenseThreshold():
+            return _fused(name, x, op)
         case OutputTransform(_, _, _, multiplier, bias):
             _expect(name, op, x, {Kind.ACC}, None)
             _per_channel(name, op, shape[0], multiplier, bias)
@@ -152,7 +153,6 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
             | Softmax()
             | Sigmoid()
             | Clamp()
-            | PRelu()
             | Multiply()
             | Concat()
             | Slice()
@@ -160,13 +160,15 @@ def infer(name: str, op: Op, inputs: tuple[Value, ...]) -> Value:
             for value in inputs:
                 _expect(name, op, value, {Kind.REAL}, None)
             shape = float_shape(name, op, tuple(value.shape for value in inputs))
+        case _:
+            assert_never(op)
     check_elements(name, shape)
     return Value(name, kind, shape, bound)
 
 
-def _fused(name: str, x: Value, *parts: Op) -> Value:
+def _fused(name: str, x: Value, op: Op) -> Value:
     value = x
-    for part in parts:
+    for part in parts(op):
         value = infer(name, part, (value,))
     if value.kind is not Kind.BITS:
         raise Unsupported(f"{name}: a fused operator takes bits or pixels, not {x.kind.value}")

@@ -164,6 +164,13 @@ class Relu:
 
 
 @dataclass(frozen=True, eq=False)
+class PRelu:
+    """real -> real: x where it is positive, else fl(x * slope[c])."""
+
+    slope: NDArray[np.float32]  # (C,)
+
+
+@dataclass(frozen=True, eq=False)
 class Hardtanh:
     """real -> real: x clamped to [-1, 1]."""
 
@@ -239,6 +246,7 @@ Op: TypeAlias = (
     | Divide
     | Bias
     | Relu
+    | PRelu
     | Hardtanh
     | Conv
     | Gemm

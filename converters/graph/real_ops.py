@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
@@ -82,13 +82,6 @@ class Clamp:
 
 
 @dataclass(frozen=True, eq=False)
-class PRelu:
-    """real -> real: x where it is positive, else fl(x * slope[c])."""
-
-    slope: Reals  # (C,)
-
-
-@dataclass(frozen=True, eq=False)
 class Multiply:
     """real * real -> real: equal shapes, or one factor for each channel."""
 
@@ -106,9 +99,7 @@ class Slice:
     stop: int
 
 
-FloatOp: TypeAlias = (
-    BorderCorrection | Pad | AveragePool | Softmax | Sigmoid | Clamp | PRelu | Multiply | Concat | Slice
-)
+FloatOp: TypeAlias = BorderCorrection | Pad | AveragePool | Softmax | Sigmoid | Clamp | Multiply | Concat | Slice
 
 
 def float_shape(name: str, op: FloatOp, shapes: tuple[Shape, ...]) -> Shape:
@@ -139,8 +130,6 @@ def float_shape(name: str, op: FloatOp, shapes: tuple[Shape, ...]) -> Shape:
                 shape = (shape[0], *(room // s + 1 for room, s in zip(rooms, strides, strict=True)))
         case Softmax():
             fits = len(shape) == 1
-        case PRelu(slope):
-            fits = slope.shape == shape[:1]
         case Multiply():
             fits = len(shapes) == 2 and (shape == shapes[1] or shapes[1] in (shape[:1], (shape[0], 1, 1)))
         case Concat():
@@ -151,6 +140,8 @@ def float_shape(name: str, op: FloatOp, shapes: tuple[Shape, ...]) -> Shape:
             shape = (stop - start, *shape[1:])
         case Sigmoid() | Clamp():
             fits = True
+        case _:
+            assert_never(op)
     if not fits:
         raise Unsupported(f"{name}: {type(op).__name__} does not take values of the shapes {list(shapes)}")
     return shape
@@ -174,8 +165,6 @@ def run_float(op: FloatOp, inputs: list[NDArray[Any]]) -> Reals:
             return np.float32(1) / (np.float32(1) + np.exp(-x))
         case Clamp(low, high):
             return np.clip(x, np.float32(low), np.float32(high))
-        case PRelu(slope):
-            return np.where(x >= 0, x, x * slope)
         case Multiply():
             factor: Reals = inputs[1]
             return x * factor.reshape(len(x), *(1,) * (x.ndim - factor.ndim), *factor.shape[1:])
@@ -183,6 +172,8 @@ def run_float(op: FloatOp, inputs: list[NDArray[Any]]) -> Reals:
             return np.concatenate(inputs, axis=-1)
         case Slice(start, stop):
             return x[..., start:stop]
+        case _:
+            assert_never(op)
 
 
 def _average_pool(op: AveragePool, x: Reals) -> Reals:

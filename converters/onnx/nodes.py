@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 from onnx import AttributeProto, ModelProto, NodeProto, TensorProto
 
+from bnn_toolchain.converters.graph.forms import form_called
 from bnn_toolchain.converters.graph.graph import Node
 from bnn_toolchain.converters.graph.ops import (
-    Add,
     Affine,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
@@ -21,23 +21,19 @@ from bnn_toolchain.converters.graph.ops import (
     Conv,
     Flatten,
     Gemm,
-    GlobalAveragePool,
     Hardtanh,
     MaxPool,
     Op,
     PixelInput,
     PixelNormalize,
-    Relu,
-    Sign,
     Threshold,
-    ToReal,
 )
 from bnn_toolchain.converters.graph.size import NODES
 from bnn_toolchain.converters.onnx.functions import DOMAIN
 from bnn_toolchain.errors import FileFormatError, Unsupported
 
 RANK = 4  # of a tensor
-LARGEST = 2**31 - 1  # of an attribute or a dimension: the native engine counts in 32 bits
+MOST = 2**31 - 1  # of an attribute or a dimension: the native engine counts in 32 bits
 
 _DTYPES: dict[int, DTypeLike] = {
     TensorProto.UINT8: np.uint8,
@@ -65,7 +61,7 @@ def _array(tensor: TensorProto) -> NDArray[Any]:
     if dtype is None or tensor.data_location != TensorProto.DEFAULT:
         raise FileFormatError(f"the tensor '{tensor.name}' has a type or place that bnnt does not write")
     shape = tuple(tensor.dims[: RANK + 1])
-    if len(shape) > RANK or any(not 1 <= side <= LARGEST for side in shape):
+    if len(shape) > RANK or any(not 1 <= side <= MOST for side in shape):
         raise FileFormatError(f"the tensor '{tensor.name}' has the shape {list(shape)}")
     expected = prod(shape) * np.dtype(dtype).itemsize
     if len(tensor.raw_data) != expected:
@@ -90,16 +86,17 @@ class _Reader:
         return Node(self.name, self.op(), tuple(self.inputs))
 
     def op(self) -> Op:
-        self.arity(2 if (self.proto.domain, self.proto.op_type) == ("", "Add") else 1)
+        form = form_called(self.proto.op_type)
+        if form is not None and self.proto.domain == ("" if form.standard else DOMAIN):
+            self.arity(form.inputs)
+            op: Op = form.op(*(self.per_channel(index, np.float32) for index, _ in enumerate(form.arrays)))
+            return op
+        self.arity(1)
         match self.proto.domain, self.proto.op_type:
             case "bnnt", "PixelInput":
                 return PixelInput(self.integer("offset", 0, 255))
             case "bnnt", "PixelNormalize":
                 return PixelNormalize(self.per_channel(0, np.float32), self.per_channel(1, np.float32))
-            case "bnnt", "Sign":
-                return Sign()
-            case "bnnt", "ToReal":
-                return ToReal()
             case "bnnt", "Flatten":
                 return Flatten()
             case "bnnt", "BinaryConv2d":
@@ -120,14 +117,8 @@ class _Reader:
                 return BinaryDenseThreshold(self.binary_dense(), self.threshold(1))
             case "", "MaxPool":
                 return self.pool("kernel_shape", "strides", "pads")
-            case "", "Relu":
-                return Relu()
             case "", "Clip":
                 return Hardtanh()
-            case "", "Add":
-                return Add()
-            case "", "GlobalAveragePool":
-                return GlobalAveragePool()
             case "", "Conv":
                 return Conv(
                     self.tensor(0, np.float32, 4),
@@ -135,7 +126,7 @@ class _Reader:
                     self.pair("strides"),
                     self.pair("dilations"),
                     self.pads("pads"),
-                    self.integer("group", 1, LARGEST),
+                    self.integer("group", 1, MOST),
                 )
             case "", "Gemm":
                 return Gemm(self.tensor(0, np.float32, 2), self.bias())
@@ -148,7 +139,7 @@ class _Reader:
             raise FileFormatError(f"{self.name}: {self.proto.op_type} reads {len(self.inputs)} values, not {count}")
 
     def binary_conv(self) -> BinaryConv2d:
-        in_channels = self.integer("in_channels", 1, LARGEST)
+        in_channels = self.integer("in_channels", 1, MOST)
         return BinaryConv2d(
             self.packed(4, in_channels),
             in_channels,
@@ -156,11 +147,11 @@ class _Reader:
             self.pair("dilations"),
             self.pads("pads"),
             self.integer("pad_value", 0, 1),
-            self.integer("group", 1, LARGEST),
+            self.integer("group", 1, MOST),
         )
 
     def binary_dense(self) -> BinaryDense:
-        in_features = self.integer("in_features", 1, LARGEST)
+        in_features = self.integer("in_features", 1, MOST)
         return BinaryDense(self.packed(2, in_features), in_features)
 
     def threshold(self, first: int) -> Threshold:
@@ -213,7 +204,7 @@ class _Reader:
         values = self.attribute(key, AttributeProto.INTS).ints
         if len(values) != count:
             raise FileFormatError(f"{self.name}: the attribute '{key}' has {len(values)} numbers, not {count}")
-        return [self.within(key, value, low, LARGEST) for value in values]
+        return [self.within(key, value, low, MOST) for value in values]
 
     def within(self, key: str, value: int, low: int, high: int) -> int:
         if not low <= value <= high:

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
+from bnn_toolchain.converters.graph.forms import form_of
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.ops import (
-    Add,
     Affine,
     BatchNorm,
     Bias,
@@ -27,17 +27,13 @@ from bnn_toolchain.converters.graph.ops import (
     Divide,
     Flatten,
     Gemm,
-    GlobalAveragePool,
     Hardtanh,
     Kind,
     MaxPool,
     PixelInput,
     PixelNormalize,
-    Relu,
     Scale,
-    Sign,
     Threshold,
-    ToReal,
     Value,
 )
 from bnn_toolchain.converters.graph.size import NODES
@@ -132,13 +128,14 @@ def _write(node: Node, x: Value) -> tuple[NodeProto, list[TensorProto]]:
 
 def _form(node: Node, x: Value) -> _Form:
     op, name = node.op, type(node.op).__name__
+    if (form := form_of(op)) is not None:
+        arrays = {field: _per_channel(getattr(op, field), x) for field in form.arrays}
+        return _Form(name, "" if form.standard else DOMAIN, arrays, {})
     match op:
         case PixelInput(offset):
             return _Form(name, DOMAIN, {}, {"offset": offset})
         case PixelNormalize(scale, offset):
             return _Form(name, DOMAIN, {"scale": scale, "offset": offset}, {})
-        case Sign() | ToReal():
-            return _Form(name, DOMAIN, {}, {})
         case Flatten(channels_last=True):
             return _Form(name, DOMAIN, {}, {})
         case BinaryConv2d(weight):
@@ -168,8 +165,6 @@ def _form(node: Node, x: Value) -> _Form:
             return _Form(name, "", _weight_and_bias(weight, bias), {"transB": 1})
         case Hardtanh():
             return _Form("Clip", "", {"min": np.array(-1, np.float32), "max": np.array(1, np.float32)}, {})
-        case Relu() | Add() | GlobalAveragePool():
-            return _Form(name, "", {}, {})
         case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
             raise Unsupported(f"{node.name}: {name} has no form in a file: lower the graph first")
         case _:

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.graph import Graph, Node, live
 from bnn_toolchain.converters.graph.ops import Affine, BatchNorm, Bias, Divide, Kind, Op, Scale, ToReal
-from bnn_toolchain.converters.passes.edit import live, producers
+from bnn_toolchain.converters.passes.edit import producers
 
 
 def affine(graph: Graph) -> Graph:

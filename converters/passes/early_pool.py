@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.converters.graph.ops import Bias, Divide, Hardtanh, MaxPool, Op, Relu, Scale, ToReal
+from bnn_toolchain.converters.graph.ops import MaxPool
+from bnn_toolchain.converters.graph.traits import never_decreases
 from bnn_toolchain.converters.passes.edit import producers, swapped
 
 
@@ -22,20 +21,10 @@ def early_pool(graph: Graph) -> Graph:
             if (
                 isinstance(pool.op, MaxPool)
                 and upper is not None
-                and _never_decreases(upper.op)
+                and never_decreases(upper.op)
                 and graph.uses[upper.name] == 1
             ):
                 graph = swapped(graph, upper, pool, "early")
                 break
         else:
             return graph
-
-
-def _never_decreases(op: Op) -> bool:
-    match op:
-        case ToReal() | Bias() | Relu() | Hardtanh():
-            return True
-        case Scale(factor) | Divide(factor):
-            return bool(np.all(factor > 0))
-        case _:
-            return False

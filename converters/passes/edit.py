@@ -1,4 +1,4 @@
-"""What passes share: finding producers and dropping what nobody reads."""
+"""What passes share."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from bnn_toolchain.converters.graph.graph import Graph, Node
 def producers(nodes: Iterable[Node]) -> dict[str, Node]:
     """Each value's node."""
     return {node.name: node for node in nodes}
-
-
-def live(nodes: Iterable[Node], output: str) -> tuple[Node, ...]:
-    """The nodes that ``output`` depends on, in order."""
-    needed, kept = {output}, []
-    for node in reversed(list(nodes)):
-        if node.name in needed:
-            needed.update(node.inputs)
-            kept.append(node)
-    return tuple(reversed(kept))
 
 
 def swapped(graph: Graph, upper: Node, lower: Node, suffix: str) -> Graph:

@@ -10,19 +10,14 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters.graph.graph import Graph, Node
 from bnn_toolchain.converters.graph.ops import (
     Add,
-    Affine,
     BinaryDense,
     Flatten,
     Gemm,
-    Hardtanh,
     Op,
-    Relu,
-    Sign,
-    Threshold,
-    ToReal,
     pack_bits,
     unpack_bits,
 )
+from bnn_toolchain.converters.graph.traits import is_elementwise, with_channel_arrays
 from bnn_toolchain.errors import Unsupported
 
 
@@ -59,12 +54,8 @@ def _permuted(node: Node, orders: dict[str, NDArray[np.intp]]) -> Op:
             return BinaryDense(pack_bits(unpack_bits(weight, in_features)[:, order]), in_features)
         case Gemm(weight, bias):
             return Gemm(np.ascontiguousarray(weight[:, order]), bias)
-        case Threshold(tau, flip):
-            return Threshold(tau[order], flip[order])
-        case Affine(scale, offset):
-            return Affine(scale[order], offset[order])
-        case Sign() | ToReal() | Relu() | Hardtanh():
-            return node.op
+        case op if is_elementwise(op) and len(node.inputs) == 1:
+            return with_channel_arrays(op, lambda array: array[order])
         case Add() if order is not None and all(np.array_equal(order, orders.get(n, ())) for n in node.inputs):
             return node.op
         case _:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.graph import Graph, Node, live
 from bnn_toolchain.converters.graph.ops import (
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
@@ -14,7 +14,7 @@ from bnn_toolchain.converters.graph.ops import (
     MaxPool,
     Threshold,
 )
-from bnn_toolchain.converters.passes.edit import live, producers
+from bnn_toolchain.converters.passes.edit import producers
 
 
 def fuse(graph: Graph) -> Graph:

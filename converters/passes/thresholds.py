@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional
 
-from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.graph import Graph, Node, live
 from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Affine,
@@ -30,7 +30,7 @@ from bnn_toolchain.converters.graph.ops import (
     ToReal,
     Value,
 )
-from bnn_toolchain.converters.passes.edit import live, producers
+from bnn_toolchain.converters.passes.edit import producers
 from bnn_toolchain.errors import CheckFailed
 
 PROBES = 16  # random accumulators a channel on which the found threshold is checked

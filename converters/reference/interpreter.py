@@ -36,6 +36,7 @@ from bnn_toolchain.converters.graph.ops import (
     Op,
     PixelInput,
     PixelNormalize,
+    PRelu,
     Relu,
     Scale,
     Sign,
@@ -45,6 +46,7 @@ from bnn_toolchain.converters.graph.ops import (
     unpack_bits,
 )
 from bnn_toolchain.converters.graph.real_ops import OutputTransform, run_float
+from bnn_toolchain.converters.graph.traits import parts
 from bnn_toolchain.converters.reference.sums import Reals, average, binary_conv, max_pool, real_conv, real_dense
 from bnn_toolchain.errors import Unsupported
 from bnn_toolchain.input_spec import check_images
@@ -153,6 +155,8 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
             return x + bias
         case Relu():
             return np.maximum(x, np.float32(0))
+        case PRelu(slope):
+            return np.where(x > 0, x, x * slope)
         case Hardtanh():
             return np.clip(x, np.float32(-1), np.float32(1))
         case Conv(weight, bias):
@@ -164,22 +168,14 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
             return x + other
         case GlobalAveragePool():
             return average(x)
-        case BinaryConv2dThreshold(conv, threshold):
-            return _chain(name, (conv, threshold), x)
-        case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
-            return _chain(name, (conv, pool, threshold), x)
-        case BinaryDenseThreshold(dense, threshold):
-            return _chain(name, (dense, threshold), x)
+        case BinaryConv2dThreshold() | BinaryConv2dMaxPoolThreshold() | BinaryDenseThreshold():
+            for part in parts(op):
+                x = _run(name, part, [x], integer=True)
+            return x
         case OutputTransform(taps, low, high, multiplier, bias):
             mismatches: Reals = np.clip(np.float32(taps) - x, np.float32(low), np.float32(high))
             return mismatches * multiplier + bias
         case BatchNorm():
             raise Unsupported(f"{name}: torch alone knows how its batch norm rounds: lower the graph first")
         case _:
-            return run_float(op, inputs)
-
-
-def _chain(name: str, parts: tuple[Op, ...], x: Reals) -> Reals:
-    for part in parts:
-        x = _run(name, part, [x], integer=True)
-    return x
+            return run_float(op, inputs)  # which takes what is left of the union, or mypy objects

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 from bnn_toolchain.converters import reference
 from bnn_toolchain.converters.graph.graph import Graph, Node
 from bnn_toolchain.converters.graph.ops import (
-    BinaryConv2dMaxPoolThreshold,
-    BinaryConv2dThreshold,
-    BinaryDenseThreshold,
     Flatten,
     MaxPool,
     Op,
@@ -20,6 +17,7 @@ from bnn_toolchain.converters.graph.ops import (
     Threshold,
     ToReal,
 )
+from bnn_toolchain.converters.graph.traits import parts
 from bnn_toolchain.runtime.engines.contract import Contract
 
 
@@ -42,26 +40,11 @@ def near_ties(
         largest = np.abs(x).max(axis=tuple(range(1, x.ndim)), keepdims=True)
         near: NDArray[np.bool_] = np.abs(x) <= contract.reals * largest
         return near
-    threshold, steps = _parts(node.op)
-    if threshold is None or moves or name not in contract.rounded:
+    *steps, threshold = parts(node.op)
+    if not isinstance(threshold, Threshold) or moves or name not in contract.rounded:
         return None
     above = _value(graph, node, [*steps, ToReal()], images).astype(np.int64) - threshold.tau
     return np.isin(above, (0, -1))
-
-
-def _parts(op: Op) -> tuple[Threshold | None, list[Op]]:
-    """The threshold that ends ``op``, and what comes before."""
-    match op:
-        case Threshold():
-            return op, []
-        case BinaryConv2dThreshold(conv, threshold):
-            return threshold, [conv]
-        case BinaryConv2dMaxPoolThreshold(conv, pool, threshold):
-            return threshold, [conv, pool]
-        case BinaryDenseThreshold(dense, threshold):
-            return threshold, [dense]
-        case _:
-            return None, []
 
 
 def _value(graph: Graph, node: Node, steps: list[Op], images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -18,15 +18,14 @@ from torch.utils import _pytree
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.capture.capture import capture
 from bnn_toolchain.converters.graph.graph import Graph, bits_in_front, sums_reals
-from bnn_toolchain.converters.graph.ops import Add, Affine, Flatten, Hardtanh, Relu, Sign, Threshold, ToReal, pack_bits
+from bnn_toolchain.converters.graph.ops import Flatten, Sign, pack_bits
+from bnn_toolchain.converters.graph.traits import is_elementwise
 from bnn_toolchain.converters.rounding import LAST_BITS, OWN_ORDER
 from bnn_toolchain.errors import UsageError
 from bnn_toolchain.input_spec import check_images
 from bnn_toolchain.layers import Sign as SignModule
 from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.engines.contract import Contract
-
-ELEMENTWISE = (Add, Affine, Hardtanh, Relu, Sign, Threshold, ToReal)
 
 
 @dataclass(frozen=True)
@@ -107,9 +106,7 @@ class TorchSession:
             return values.transpose(0, 2, 3, 1)
         nodes = {node.name: node for node in self.graph.nodes}
         node = nodes.get(name)
-        while (
-            node is not None and len(self.graph.values[node.inputs[0]].shape) == 1 and isinstance(node.op, ELEMENTWISE)
-        ):
+        while node is not None and len(self.graph.values[node.inputs[0]].shape) == 1 and is_elementwise(node.op):
             node = nodes.get(node.inputs[0])
         if node is None or not isinstance(node.op, Flatten):
             return values

@@ -16,9 +16,10 @@ from bnn_toolchain.runtime.targets.cache import build_kernel_programs
 from bnn_toolchain.runtime.targets.target import targets_from
 
 if __name__ == "__main__":
-    name, cpu = [*sys.argv[1:3], *("host", None)[len(sys.argv[1:3]) :]]
-    if name.startswith("-") or len(sys.argv) > 3:
+    arguments = sys.argv[1:]
+    if len(arguments) > 2 or any(argument.startswith("-") for argument in arguments):
         sys.exit(__doc__)
+    name, cpu = arguments[0] if arguments else "host", arguments[1] if len(arguments) > 1 else None
     try:
         print(build_kernel_programs(targets_from([name], cpu)[0]))
     except BnntError as error:

@@ -152,6 +152,21 @@ def test_each_damage_has_its_message(change, message):
         from_bytes(mutated(change))
 
 
+@pytest.mark.parametrize("number", range(20))
+def test_a_name_in_a_functions_body_is_read(number):
+    """Another name of a value, even where the body means the same: what is not ours to the letter was not checked."""
+    model = onnx.load_from_string(to_bytes(fused(np.random.default_rng(0))))
+    values = [(f, name) for f in model.functions for node in f.node for name in node.output if name not in f.output]
+    function, name = values[number % len(values)]
+    for node in function.node:
+        for names in (node.input, node.output):
+            for place, value in enumerate(names):
+                if value == name:
+                    names[place] = f"{name}_"
+    with pytest.raises(FileFormatError, match="the bnnt functions in the file are not those of this format"):
+        from_bytes(model.SerializeToString())
+
+
 def test_an_unlowered_graph_has_no_file():
     graph = fused(np.random.default_rng(0))
     flat = graph.nodes[6]

@@ -13,7 +13,7 @@ import pytest
 
 from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.errors import CheckFailed, FileFormatError, Unavailable, UsageError
-from bnn_toolchain.runtime import export
+from bnn_toolchain.runtime import contenders, export
 from bnn_toolchain.runtime.bundle.format import is_bundle, open_bundle, read_manifest
 from bnn_toolchain.runtime.bundle.golden import check_golden
 from bnn_toolchain.runtime.checks.validate import validate
@@ -161,6 +161,31 @@ def test_a_failed_export_leaves_the_old_bundle_and_nothing_else(bundle, monkeypa
 
     monkeypatch.setattr(export, "make_golden", wrong)
     with pytest.raises(CheckFailed, match=f"bits of '{GRAPH.hidden_bits()[1]}' on 1 of 100 images, first on image 7"):
+        export_bundle(GRAPH, bundle, test=TEST)
+    assert {name: (bundle / name).read_bytes() for name in files(bundle)} == before
+    assert list(bundle.parent.iterdir()) == [bundle]
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "native"])
+def test_an_engine_that_contradicts_lets_nothing_be_written(bundle, monkeypatch, engine):
+    before = {name: (bundle / name).read_bytes() for name in files(bundle)}
+    open_session = contenders.open_session
+
+    def contradicting(name, *arguments):
+        session = open_session(name, *arguments)
+        run_hidden = session.run_hidden
+
+        def wrong(images):  # twice: the images come in two chunks
+            logits, hidden = run_hidden(images)
+            logits[7, 1] += 1
+            return logits, hidden
+
+        if name == engine:
+            session.run_hidden = wrong
+        return session
+
+    monkeypatch.setattr(contenders, "open_session", contradicting)
+    with pytest.raises(CheckFailed, match=f"{engine} on local: the logits of 2 of 100 images differ"):
         export_bundle(GRAPH, bundle, test=TEST)
     assert {name: (bundle / name).read_bytes() for name in files(bundle)} == before
     assert list(bundle.parent.iterdir()) == [bundle]

@@ -21,7 +21,7 @@ from bnn_toolchain.errors import FileFormatError, Unsupported
 
 SIGNATURE = "serving_default"
 MAX_RANK = 8
-LARGEST = 2**31 - 1  # elements of a tensor: TensorFlow Lite counts in 32 bits
+MOST_ELEMENTS = 2**31 - 1  # elements of a tensor: TensorFlow Lite counts in 32 bits
 
 _NAMES = {code: name for name, code in vars(BuiltinOperator).items() if name.isupper()}
 _TYPES = {code: name for name, code in vars(TensorType).items() if name.isupper()}
@@ -200,7 +200,7 @@ def _read_tensor(reader: FlatReader, index: int, table: dict[str, Any], buffers:
         raise FileFormatError(f"the tensor '{name}' has the unknown type {table['type']}")
     if table["is_variable"] or table["sparsity"] is not None:
         raise Unsupported(f"the tensor '{name}' is {'variable' if table['is_variable'] else 'sparse'}")
-    if len(shape) > MAX_RANK or any(side < 0 for side in shape) or prod(shape) > LARGEST:
+    if len(shape) > MAX_RANK or any(side < 0 for side in shape) or prod(shape) > MOST_ELEMENTS:
         raise FileFormatError(f"the tensor '{name}' has the shape {list(shape)}")
     raw = _at(buffers, table["buffer"], f"the tensor '{name}'")
     reader.charge(raw.size)  # tensors may share it, but what is made of them is each one's own

@@ -11,8 +11,8 @@ from dataclasses import replace
 import numpy as np
 
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.converters.graph.ops import Hardtanh, PixelNormalize, Relu, Sign, ToReal
-from bnn_toolchain.converters.graph.real_ops import Clamp, PRelu, Sigmoid, Softmax
+from bnn_toolchain.converters.graph.ops import Hardtanh, PixelNormalize, PRelu, Relu, Sign, ToReal
+from bnn_toolchain.converters.graph.real_ops import Clamp, Sigmoid, Softmax
 from bnn_toolchain.converters.lce.format.container import Container, Operator
 from bnn_toolchain.converters.lce.read.import_binary import binary_conv
 from bnn_toolchain.converters.lce.read.import_float import (

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters.graph.graph import Graph, Node
+from bnn_toolchain.converters.graph.graph import Graph, Node, live
 from bnn_toolchain.converters.graph.ops import (
     ALWAYS,
     Affine,
@@ -27,6 +27,7 @@ from bnn_toolchain.converters.graph.ops import (
     Hardtanh,
     MaxPool,
     Op,
+    PRelu,
     Relu,
     Sign,
     Threshold,
@@ -36,11 +37,11 @@ from bnn_toolchain.converters.graph.real_ops import (
     BorderCorrection,
     Clamp,
     OutputTransform,
-    PRelu,
     outside,
     tap_totals,
     taps_inside,
 )
+from bnn_toolchain.converters.graph.traits import never_decreases
 from bnn_toolchain.converters.reference import run_op
 
 Reals = NDArray[np.float32]
@@ -57,13 +58,7 @@ def integers(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         nodes += _decided(graph, by_name, node) or [node]
-    needed = {graph.output}
-    kept = []
-    for node in reversed(nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-            kept.append(node)
-    return graph.replace(reversed(kept))
+    return graph.replace(live(nodes, graph.output))
 
 
 def _decided(graph: Graph, by_name: dict[str, Node], sign: Node) -> list[Node]:
@@ -108,7 +103,7 @@ def _takes(chain: Chain) -> bool:
     """Whether every operator is elementwise and monotone."""
     before = all(isinstance(op, (OutputTransform, BorderCorrection, *ELEMENTWISE)) for op in chain.before)
     after = all(isinstance(op, ELEMENTWISE) for op in chain.after)
-    bends = any(isinstance(op, PRelu) and np.any(op.slope < 0) for op in (*chain.before, *chain.after))
+    bends = any(isinstance(op, PRelu) and not never_decreases(op) for op in (*chain.before, *chain.after))
     window = 1 if chain.correction is None else max(chain.correction.sums.shape[1:])
     return before and after and not bends and window <= WINDOW
 

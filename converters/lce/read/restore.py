@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from bnn_toolchain.converters.graph.forms import form_called
 from bnn_toolchain.converters.graph.graph import Graph, Node
 from bnn_toolchain.converters.graph.ops import (
-    Add,
     Affine,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
@@ -23,20 +23,16 @@ from bnn_toolchain.converters.graph.ops import (
     Conv,
     Flatten,
     Gemm,
-    GlobalAveragePool,
     Hardtanh,
     MaxPool,
     Op,
     PixelInput,
     PixelNormalize,
-    Relu,
-    Sign,
     Threshold,
-    ToReal,
     negated,
     repacked,
 )
-from bnn_toolchain.converters.lce.format.container import LARGEST, Container
+from bnn_toolchain.converters.lce.format.container import MOST_ELEMENTS, Container
 from bnn_toolchain.converters.lce.format.describe import FORMAT, KEY
 from bnn_toolchain.converters.lce.format.thresholds import EVER, NEVER, from_limits, from_offsets
 from bnn_toolchain.errors import FileFormatError, UsageError
@@ -80,15 +76,15 @@ class _Restorer:
         self.shapes = shapes
 
     def op(self, raw: Json) -> Op:
+        form = form_called(str(raw.get("op")))
+        if form is not None:
+            op: Op = form.op(*(self.array(field, np.float32, 1) for field in form.arrays))
+            return op
         match raw.get("op"):
             case "PixelInput":
                 return PixelInput(self.integer(raw, "offset", 0, 255))
             case "PixelNormalize":
                 return PixelNormalize(self.array("scale", np.float32, 1), self.array("offset", np.float32, 1))
-            case "Sign":
-                return Sign()
-            case "ToReal":
-                return ToReal()
             case "BinaryConv2d":
                 return self.conv(raw, None)
             case "BinaryDense":
@@ -101,7 +97,7 @@ class _Restorer:
             case "BinaryDenseThreshold":
                 layer = self.part(raw, "dense")
                 threshold, negative = self.threshold(
-                    self.part(raw, "threshold"), self.integer(layer, "in_features", 1, LARGEST), pooled=False
+                    self.part(raw, "threshold"), self.integer(layer, "in_features", 1, MOST_ELEMENTS), pooled=False
                 )
                 return BinaryDenseThreshold(self.dense(layer, negative), threshold)
             case "MaxPool":
@@ -114,26 +110,20 @@ class _Restorer:
                 return Threshold(from_offsets(offset, flip), flip)
             case "Affine":
                 return Affine(self.array("scale", np.float32, 1), self.array("offset", np.float32, 1))
-            case "Relu":
-                return Relu()
             case "Hardtanh":
                 return Hardtanh()
-            case "Add":
-                return Add()
-            case "GlobalAveragePool":
-                return GlobalAveragePool()
             case "Gemm":
                 return Gemm(self.array("weight", np.float32, 2), self.optional("bias"))
             case "Conv":
                 weight = np.ascontiguousarray(self.array("weight", np.float32, 4).transpose(0, 3, 1, 2))
                 geometry = self.pair(raw, "strides"), self.pair(raw, "dilations"), self.pads(raw)
-                return Conv(weight, self.optional("bias"), *geometry, self.integer(raw, "group", 1, LARGEST))
+                return Conv(weight, self.optional("bias"), *geometry, self.integer(raw, "group", 1, MOST_ELEMENTS))
             case kind:
                 raise FileFormatError(f"{self.name}: {kind!r} is not an operator that bnnt writes")
 
     def fused(self, raw: Json, pooled: bool) -> tuple[BinaryConv2d, Threshold]:
         layer = self.part(raw, "conv")
-        taps = self.integer(layer, "in_channels", 1, LARGEST) * prod(self.filter()[1:3])
+        taps = self.integer(layer, "in_channels", 1, MOST_ELEMENTS) * prod(self.filter()[1:3])
         threshold, negative = self.threshold(self.part(raw, "threshold"), taps, pooled)
         return self.conv(layer, negative), threshold
 
@@ -153,7 +143,7 @@ class _Restorer:
         return threshold, flip if self.unpacked() else np.zeros_like(flip)
 
     def conv(self, raw: Json, negative: NDArray[np.bool_] | None) -> BinaryConv2d:
-        in_channels = self.integer(raw, "in_channels", 1, LARGEST)
+        in_channels = self.integer(raw, "in_channels", 1, MOST_ELEMENTS)
         return BinaryConv2d(
             self.weight(in_channels, negative),
             in_channels,
@@ -161,11 +151,11 @@ class _Restorer:
             self.pair(raw, "dilations"),
             self.pads(raw),
             self.integer(raw, "pad_value", 0, 1),
-            self.integer(raw, "group", 1, LARGEST),
+            self.integer(raw, "group", 1, MOST_ELEMENTS),
         )
 
     def dense(self, raw: Json, negative: NDArray[np.bool_] | None) -> BinaryDense:
-        in_features = self.integer(raw, "in_features", 1, LARGEST)
+        in_features = self.integer(raw, "in_features", 1, MOST_ELEMENTS)
         weight = self.weight(in_features, negative)
         return BinaryDense(weight.reshape(len(weight), -1), in_features)
 
@@ -237,7 +227,7 @@ class _Restorer:
         values = raw.get(key)
         if not isinstance(values, list) or len(values) != count:
             raise FileFormatError(f"{self.name}: '{key}' in the description is {values!r}, not {count} numbers")
-        return [self.integer({key: value}, key, low, LARGEST) for value in values]
+        return [self.integer({key: value}, key, low, MOST_ELEMENTS) for value in values]
 
     def integer(self, raw: Json, key: str, low: int, high: int) -> int:
         value = raw.get(key)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
+from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node, live
 from bnn_toolchain.converters.graph.infer import infer
 from bnn_toolchain.converters.graph.ops import Hardtanh, Kind, Op, PixelNormalize, Relu, Value
 from bnn_toolchain.converters.graph.real_ops import Clamp
@@ -68,7 +68,7 @@ class Scope:
         name = self.at.get(output)
         if name is None:
             raise FileFormatError("no operator yields the model's output")
-        nodes = _live(self.nodes, name)
+        nodes = list(live(self.nodes, name))
         if nodes[-1].name != name:
             nodes = [*(n for n in nodes if n.name != name), next(n for n in nodes if n.name == name)]
         if self.values[name].shape[0] > CLASSES:
@@ -192,12 +192,3 @@ def _names(tensors: tuple[Tensor, ...]) -> list[str]:
         taken.add(name)
         names.append(name)
     return names
-
-
-def _live(nodes: list[Node], output: str) -> list[Node]:
-    """The nodes that the output needs, in their order."""
-    needed = {output}
-    for node in reversed(nodes):
-        if node.name in needed:
-            needed.update(node.inputs)
-    return [node for node in nodes if node.name in needed]

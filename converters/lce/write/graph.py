@@ -11,9 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from bnn_toolchain.converters.graph.forms import form_of
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.ops import (
-    Add,
     Affine,
     BatchNorm,
     Bias,
@@ -32,7 +32,6 @@ from bnn_toolchain.converters.graph.ops import (
     MaxPool,
     PixelInput,
     PixelNormalize,
-    Relu,
     Scale,
     Sign,
     Threshold,
@@ -94,6 +93,10 @@ def _output(file: Emitter, at: int, value: Value) -> int:
 def _node(file: Emitter, node: Node, inputs: tuple[int, ...], x: Value, value: Value) -> int:
     """Write one node, which reads the tensors ``inputs``, the first of them ``x``: where its ``value`` is."""
     name, at = node.name, inputs[0]
+    form = form_of(node.op)
+    if form is not None and form.tflite:
+        arrays = [file.constant(f"{name}/{field}", getattr(node.op, field)) for field in form.arrays]
+        return file.real(form.tflite, (*inputs, *arrays), name, value)
     match node.op:
         case PixelInput():
             return file.real("DEQUANTIZE", (at,), name, value)
@@ -132,12 +135,8 @@ def _node(file: Emitter, node: Node, inputs: tuple[int, ...], x: Value, value: V
             weights = file.constant(f"{name}/weight", weight)
             biases = -1 if bias is None else file.constant(f"{name}/bias", bias)
             return file.real("FULLY_CONNECTED", (at, weights, biases), name, value, keep_num_dims=True)
-        case Relu():
-            return file.real("RELU", (at,), name, value)
         case Hardtanh():
             return file.real("RELU_N1_TO_1", (at,), name, value)
-        case Add():
-            return file.real("ADD", (at, inputs[1]), name, value)
         case GlobalAveragePool():
             window = {"filter_height": x.shape[1], "filter_width": x.shape[2], "stride_h": 1, "stride_w": 1}
             return file.real("AVERAGE_POOL_2D", (at,), name, value, padding=VALID, **window)

@@ -1,0 +1,341 @@
+"""Lines that are changed on purpose: each change must turn its test red, or the test proves nothing.
+
+    make test-mutations
+
+Each mutation is made in a copy of the sources; its test runs there before the change and after it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+
+ROOT = Path(__file__).parents[1]
+COPIED = ("bnn_toolchain", "converters", "runtime", "tests", "examples", "pyproject.toml")
+FAILED = 1  # pytest's exit code where tests ran and failed; an import that breaks is another
+TIMEOUT = 900  # seconds
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """A line of a file, without its indentation, what stands there instead, and the test that must turn red."""
+
+    file: str
+    line: str
+    instead: str
+    test: str
+
+
+NATIVE, CONVERTERS, RUNTIME = "tests/native/test_", "tests/converters/test_", "tests/runtime/test_"
+HERE = f"{NATIVE}kernels.py::test_every_set_that_this_cpu_runs"
+A53 = f"{NATIVE}kernels.py::test_every_arm_set_on_an_emulated_cpu[cortex-a53-cortex-a53]"
+KERNELS, LAYER = "runtime/native/kernels", "runtime/native/layer"
+
+MUTATIONS = (
+    # counters of bytes that are emptied too late
+    Mutation(
+        f"{KERNELS}/neon/disagreements.cpp",
+        "constexpr size_t most_steps = 31; // of at most 8 bits each, before a byte of counts overflows",
+        "constexpr size_t most_steps = 40;",
+        A53,
+    ),
+    Mutation(
+        f"{KERNELS}/avx2/dots.cpp",
+        "constexpr size_t most_steps = 31; // of at most 8 bits each, before a byte of counts overflows",
+        "constexpr size_t most_steps = 32;",
+        HERE,
+    ),
+    # thresholds and flips
+    Mutation(
+        f"{KERNELS}/portable/threshold.cpp",
+        "out[at] = static_cast<uint8_t>((static_cast<uint32_t>(bits) ^ flips[at]) & valid);",
+        "out[at] = static_cast<uint8_t>(static_cast<uint32_t>(bits) & valid);",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/portable/threshold.cpp",
+        "const uint32_t valid = left >= 8 ? 0xff : (1u << left) - 1;",
+        "const uint32_t valid = left >= 0 ? 0xff : 0;",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/portable/threshold.cpp",
+        "to[i] = to[i] > from[i] ? to[i] : from[i];",
+        "to[i] = to[i] < from[i] ? to[i] : from[i];",
+        HERE,
+    ),
+    # sums of reals: bias, padding
+    Mutation(f"{KERNELS}/sums.hpp", "} else if (layer.pad_counts) {", "} else if (!layer.pad_counts) {", HERE),
+    Mutation(
+        f"{KERNELS}/portable/sums.cpp",
+        "out[lane] = sum[lane];",
+        "out[lane] = static_cast<int8_t>(sum[lane]);",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/portable/disagreements.cpp",
+        "for (; p + 3 <= job.count; p += 3)",
+        "for (; p + 2 <= job.count; p += 3)",
+        HERE,
+    ),
+    # layers: padding, borders, planes, pooling
+    Mutation(
+        f"{LAYER}/run.cpp",
+        "sums[c] -= tap_sums[c];",
+        "sums[c] += tap_sums[c];",
+        f"{NATIVE}layers.py::test_accumulators_of_bits",
+    ),
+    Mutation(
+        f"{LAYER}/run.cpp",
+        "fill(window.pads[0] * (row + sides));",
+        "fill(window.pads[2] * (row + sides));",
+        f"{NATIVE}layers.py::test_accumulators_of_bits",
+    ),
+    Mutation(
+        f"{LAYER}/run.cpp",
+        "for (int64_t at = begin + 1; at < right; ++at)",
+        "for (int64_t at = begin + 2; at < right; ++at)",
+        f"{NATIVE}layers.py::test_pooling_comes_before_the_threshold_and_the_flip",
+    ),
+    Mutation(
+        f"{LAYER}/load.cpp",
+        "const uint32_t ones = (uint32_t{1} << layer.planes) - 1;",
+        "const uint32_t ones = (uint32_t{1} << layer.planes);",
+        f"{NATIVE}layers.py::test_pixels_and_integers",
+    ),
+    Mutation(
+        f"{LAYER}/method.cpp",
+        "if (layer.weights_of_one() * reach <= 0x7fff && padded > 0) {",
+        "if (layer.weights_of_one() * reach <= 0xffff && padded > 0) {",
+        f"{NATIVE}layers.py::test_integers_where_narrower_ones_overflow",
+    ),
+    # the meaning of the graph
+    Mutation(
+        "converters/reference/interpreter.py",
+        "return np.where(x >= 0, np.float32(1), np.float32(-1))",
+        "return np.where(x > 0, np.float32(1), np.float32(-1))",
+        f"{CONVERTERS}onnx.py::test_every_operator_gives_the_bits_of_the_reference_where_no_sum_rounds",
+    ),
+    Mutation(
+        "converters/reference/interpreter.py",
+        "return np.where((x >= tau.astype(np.float32)) ^ flip, np.float32(1), np.float32(-1))",
+        "return np.where((x > tau.astype(np.float32)) ^ flip, np.float32(1), np.float32(-1))",
+        f"{NATIVE}layers.py::test_thresholds_at_accumulators_that_are_reached",
+    ),
+    Mutation(
+        "converters/graph/ops.py",
+        'return np.packbits(np.asarray(signs) < 0, axis=-1, bitorder="little")',
+        'return np.packbits(np.asarray(signs) < 0, axis=-1, bitorder="big")',
+        f"{NATIVE}layers.py::test_dense_layers",
+    ),
+    # lowering
+    Mutation(
+        "converters/passes/thresholds.py",
+        "tau = np.where(constant, ALWAYS, above).astype(np.int32)",
+        "tau = np.where(constant, ALWAYS, below).astype(np.int32)",
+        f"{CONVERTERS}passes.py::test_thresholds_are_torchs_own_decisions",
+    ),
+    Mutation(
+        "converters/passes/thresholds.py",
+        "threshold = Threshold(tau, np.where(constant, ~end, start))",
+        "threshold = Threshold(tau, np.where(constant, end, start))",
+        f"{CONVERTERS}passes.py::test_thresholds_are_torchs_own_decisions",
+    ),
+    Mutation(
+        "converters/passes/flatten.py",
+        "return Gemm(np.ascontiguousarray(weight[:, order]), bias)",
+        "return Gemm(np.ascontiguousarray(weight), bias)",
+        f"{CONVERTERS}passes.py::test_flatten_permutes_everything_behind_it_once",
+    ),
+    # files
+    Mutation(
+        "converters/onnx/functions.py",
+        "y = Where (positive, plus, minus)",
+        "y = Where (reached, plus, minus)",
+        f"{CONVERTERS}onnx.py::test_every_operator_gives_the_bits_of_the_reference_where_no_sum_rounds",
+    ),
+    Mutation(
+        "converters/onnx/functions.py",
+        "float_bits = Cast <to: int = 1> (used)",
+        "float_bits = Cast <to: int = 1> (row)",
+        f"{CONVERTERS}pinned.py::test_the_bytes_are_the_same_as_ever",
+    ),
+    Mutation(
+        "converters/onnx/read.py",
+        'raise FileFormatError("the bnnt functions in the file are not those of this format")',
+        "pass",
+        f"{CONVERTERS}onnx.py::test_a_name_in_a_functions_body_is_read",
+    ),
+    Mutation(
+        "converters/lce/format/thresholds.py",
+        "values = np.where(threshold.flip, tau - 1, -tau).astype(np.float32)",
+        "values = np.where(threshold.flip, tau, -tau).astype(np.float32)",
+        "tests/lce/test_agreement.py",
+    ),
+    # checks that must not be passed over
+    Mutation(
+        "runtime/export.py",
+        "validate(bundle.graph, contenders, bundle.golden.images).check()",
+        "validate(bundle.graph, contenders, bundle.golden.images)",
+        f"{RUNTIME}bundle.py::test_an_engine_that_contradicts_lets_nothing_be_written",
+    ),
+    Mutation(
+        "runtime/checks/validate.py",
+        "beyond &= ~other_bits | wrong_bits  # a bit that is a near tie answers for the logits behind it",
+        "beyond &= ~other_bits",
+        f"{RUNTIME}judge.py",
+    ),
+    Mutation(
+        "runtime/bundle/format.py",
+        "if sha256(path) != file.sha256:",
+        "if not file.sha256:",
+        f"{RUNTIME}bundle.py::test_a_truncated_changed_or_missing_file_is_named",
+    ),
+    Mutation(
+        "converters/faithful.py",
+        "right = found == wanted",
+        "right = np.abs(found - wanted) <= 2",
+        f"{CONVERTERS}faithful.py::test_a_wrong_number_is_found_where_it_stands",
+    ),
+    # training
+    Mutation(
+        "bnn_toolchain/training/optimizers.py",
+        'second = 0.99 if name in (*BETAS, "rmsprop", "adadelta") else None',
+        'second = 0.999 if name in (*BETAS, "rmsprop", "adadelta") else None',
+        "tests/training/test_optimizers.py",
+    ),
+    Mutation(
+        "bnn_toolchain/training/losses.py",
+        "return torch.clamp(1.0 - targets * logits, min=0.0).square().mean()",
+        "return torch.clamp(1.0 - targets * logits, min=0.0).mean()",
+        "tests/training/test_losses.py",
+    ),
+    Mutation(
+        "bnn_toolchain/layers/sign.py",
+        "beyond = 1.0 + torch.finfo(x.dtype).eps",
+        "beyond = 1.0",
+        "tests/layers/test_sign.py",
+    ),
+    Mutation(
+        "bnn_toolchain/layers/latent.py",
+        "weight.detach().clamp_(-1.0, 1.0)",
+        "weight.detach().clamp_(-2.0, 2.0)",
+        "tests/training/test_stages.py",
+    ),
+    Mutation(
+        "bnn_toolchain/data/splits.py",
+        "held = round(len(train) * VALIDATION)",
+        "held = round(len(train) * VALIDATION) + 1",
+        "tests/data/test_sources.py",
+    ),
+    Mutation(
+        "bnn_toolchain/data/splits.py",
+        "splits = Splits(train.take(slice(None, -held)), train.take(slice(-held, None)), test, spec, source, remarks)",
+        "splits = Splits(train, train.take(slice(-held, None)), test, spec, source, remarks)",
+        "tests/data/test_sources.py",
+    ),
+)
+
+
+def place(mutation: Mutation, root: Path = ROOT) -> tuple[str, str]:
+    """The file's text and the text with the mutation.
+
+    Raises:
+        ValueError: the line does not stand there exactly once.
+    """
+    text = (root / mutation.file).read_text(encoding="utf-8")
+    lines = text.split("\n")
+    places = [number for number, line in enumerate(lines) if line.strip() == mutation.line]
+    if len(places) != 1:
+        raise ValueError(f"{mutation.file} has the line {len(places)} times: {mutation.line}")
+    line = lines[places[0]]
+    lines[places[0]] = line[: len(line) - len(line.lstrip())] + mutation.instead
+    return text, "\n".join(lines)
+
+
+def copy_sources(folder: Path) -> None:
+    """The sources, such that ``import bnn_toolchain`` finds them from ``folder``."""
+    for name in COPIED:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, folder / name)
+    for name in ("converters", "runtime"):  # as the installed package maps them
+        (folder / "bnn_toolchain" / name).symlink_to(folder / name)
+
+
+def run_test(folder: Path, test: str) -> subprocess.CompletedProcess[str]:
+    """``test`` on the sources of ``folder``."""
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n0",
+        "-x",
+        "-p",
+        "no:cacheprovider",
+        "--hypothesis-profile=unshrunk",
+        test,
+    ]
+    environment = {**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"}
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, text=True, timeout=TIMEOUT, check=False
+    )
+
+
+def skips_all(done: subprocess.CompletedProcess[str]) -> bool:
+    """Whether a test passed without running: a program that it needs is not here."""
+    return done.returncode == 0 and " passed" not in done.stdout
+
+
+def main() -> int:
+    """Try every mutation; how many were not found, or could not be tried here."""
+    with tempfile.TemporaryDirectory(prefix="bnnt-mutations-") as temporary:
+        folders: SimpleQueue[Path] = SimpleQueue()
+        workers = min(4, os.cpu_count() or 1)
+        for number in range(workers):
+            folder = Path(temporary) / str(number)
+            folder.mkdir()
+            copy_sources(folder)
+            folders.put(folder)
+
+        def attempt(mutation: Mutation) -> str:
+            folder = folders.get()
+            try:
+                before = run_test(folder, mutation.test)
+                if before.returncode != 0:
+                    return f"{mutation.test} fails without any change:\n{before.stdout[-2000:]}"
+                if skips_all(before):
+                    return f"{mutation.test} is skipped here"
+                text, mutated = place(mutation, folder)
+                try:
+                    (folder / mutation.file).write_text(mutated, encoding="utf-8")
+                    after = run_test(folder, mutation.test)
+                finally:
+                    (folder / mutation.file).write_text(text, encoding="utf-8")
+                if after.returncode != FAILED:
+                    return f"{mutation.test} does not fail, but ends with {after.returncode}"
+                return ""
+            finally:
+                folders.put(folder)
+
+        lost = 0
+        with ThreadPoolExecutor(workers) as pool:
+            for mutation, complaint in zip(MUTATIONS, pool.map(attempt, MUTATIONS), strict=True):
+                lost += bool(complaint)
+                print(f"{'LOST ' if complaint else 'found'} {mutation.file}: {mutation.instead}", flush=True)
+                if complaint:
+                    print(f"      {complaint}", flush=True)
+    print(f"{len(MUTATIONS) - lost} of {len(MUTATIONS)} mutations found")
+    return lost
+
+
+if __name__ == "__main__":
+    sys.exit(1 if main() else 0)
