@@ -165,7 +165,7 @@ class Relu:
 
 @dataclass(frozen=True, eq=False)
 class PRelu:
-    """real -> real: x where it is positive, else fl(x * slope[c])."""
+    """real -> real: x where x >= 0, else fl(x * slope[c])."""
 
     slope: NDArray[np.float32]  # (C,)
 

@@ -156,7 +156,7 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
         case Relu():
             return np.maximum(x, np.float32(0))
         case PRelu(slope):
-            return np.where(x > 0, x, x * slope)
+            return np.where(x >= 0, x, x * slope)
         case Hardtanh():
             return np.clip(x, np.float32(-1), np.float32(1))
         case Conv(weight, bias):

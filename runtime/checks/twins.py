@@ -36,6 +36,7 @@ from bnn_toolchain.converters.graph.ops import (
     MaxPool,
     PixelInput,
     PixelNormalize,
+    PRelu,
     Relu,
     Sign,
     Threshold,
@@ -186,7 +187,7 @@ def _write(network: _Network, spec: InputSpec, node: Node, inputs: list[str]) ->
             return network.dense(x, len(weight), weight.shape[1])
         case MaxPool() as pool:
             return network.pool(x, pool)
-        case Threshold() | Sign() | Relu() | Hardtanh():
+        case Threshold() | Sign() | Relu() | PRelu() | Hardtanh():
             return network.add("Relu", [x])
         case Affine() | ToReal():
             return x

@@ -1,7 +1,5 @@
 // The C API: open, describe, run.
 #include "kernels/kernels.hpp"
-#include "elementwise/elementwise.hpp"
-#include "layer/layer.hpp"
 #include "model/operators.hpp"
 #include "model/plan.hpp"
 
@@ -90,45 +88,6 @@ bnnt_status open(Bytes model, const char *kernel_set, Arena &arena, bnnt_session
   return plan(*session, alive, arena) ? BNNT_OK : BNNT_MEMORY;
 }
 
-void run_node(const bnnt_session &session, const Node &node, const Value &result, const uint8_t *image, uint8_t *to) {
-  const Value &x = session.values[node.inputs[0]];
-  const uint8_t *from = node.inputs[0] == 0 ? image : session.buffer(node.inputs[0]);
-  const float *reals = reinterpret_cast<const float *>(from);
-  float *out = reinterpret_cast<float *>(to);
-  switch (node.op) {
-  case Op::pixel_input:
-    return pixel_input(node, x, from, reinterpret_cast<int32_t *>(to));
-  case Op::pixel_normalize:
-    return pixel_normalize(node, x, from, out);
-  case Op::sign:
-    return sign(x, reals, to);
-  case Op::to_real:
-    return to_real(x, from, out);
-  case Op::binary:
-  case Op::real:
-    return run_layer(node, x, result, *session.kernels, from, to, session.scratch);
-  case Op::flatten:
-    return flatten(x, from, to);
-  case Op::threshold:
-    for (int64_t p = 0; p < x.pixels(); ++p)
-      session.kernels->threshold(reinterpret_cast<const int32_t *>(from) + p * x.channels, node.taus, node.flips, x.channels,
-                                 to + p * result.packed());
-    return;
-  case Op::affine:
-    return affine(node, x, from, out);
-  case Op::max_pool:
-    return max_pool(node, x, result, from, to);
-  case Op::relu:
-    return relu(x, reals, out);
-  case Op::hardtanh:
-    return hardtanh(x, reals, out);
-  case Op::add:
-    return add(x, reals, reinterpret_cast<const float *>(session.buffer(node.inputs[1])), out);
-  case Op::average:
-    return average(x, reals, out);
-  }
-}
-
 // NHWC becomes NCHW, as the file says.
 void write_output(const Value &value, const float *from, float *to) {
   for (int64_t c = 0; c < value.channels; ++c)
@@ -195,7 +154,7 @@ bnnt_status bnnt_describe_node(const bnnt_session *session, int32_t index, bnnt_
   const Value &value = session->values[index + 1];
   *node = bnnt_node{};
   node->name = from.c_name;
-  node->op = from.op_name;
+  node->op = from.op->name;
   node->kernel = from.kernel;
   node->kind = static_cast<int32_t>(value.kind);
   node->rank = value.rank;
@@ -219,7 +178,9 @@ bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count,
       const Value &value = session->values[i + 1];
       uint8_t *to = session->buffer(i + 1);
       const uint64_t start = report.nanoseconds == nullptr ? 0 : report.clock();
-      run_node(*session, session->nodes[i], value, images, to);
+      const Node &node = session->nodes[i];
+      const uint8_t *from = node.inputs[0] == 0 ? images : session->buffer(node.inputs[0]);
+      node.op->run({*session, node, session->values[node.inputs[0]], value, from, to});
       if (report.nanoseconds != nullptr)
         report.nanoseconds[i] += report.clock() - start;
       if (report.hidden != nullptr && value.kind == Kind::bits)

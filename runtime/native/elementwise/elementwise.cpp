@@ -1,24 +1,31 @@
 #include "elementwise.hpp"
 
+#include "../kernels/kernels.hpp"
 #include "../layer/gather.hpp"
 
 namespace bnnt {
 
-void pixel_input(const Node &node, const Value &x, const uint8_t *from, int32_t *to) {
-  const int32_t offset = static_cast<int32_t>(node.offset);
-  for (int64_t i = 0; i < x.elements(); ++i)
-    to[i] = from[i] - offset;
+void pixel_input(const Call &call) {
+  const int32_t offset = static_cast<int32_t>(call.node.offset);
+  int32_t *to = call.out<int32_t>();
+  for (int64_t i = 0; i < call.x.elements(); ++i)
+    to[i] = call.from[i] - offset;
 }
 
-void pixel_normalize(const Node &node, const Value &x, const uint8_t *from, float *to) {
-  for (int64_t p = 0; p < x.pixels(); ++p)
-    for (int64_t c = 0; c < x.channels; ++c) {
-      const float centred = static_cast<float>(*from++) - node.shifts[c];
-      *to++ = centred * node.scales[c];
+void pixel_normalize(const Call &call) {
+  const uint8_t *from = call.from;
+  float *to = call.out<float>();
+  for (int64_t p = 0; p < call.x.pixels(); ++p)
+    for (int64_t c = 0; c < call.x.channels; ++c) {
+      const float centred = static_cast<float>(*from++) - call.node.shifts[c];
+      *to++ = centred * call.node.scales[c];
     }
 }
 
-void sign(const Value &x, const float *from, uint8_t *to) {
+void sign(const Call &call) {
+  const Value &x = call.x;
+  const float *from = call.in<float>();
+  uint8_t *to = call.to;
   for (int64_t p = 0; p < x.pixels(); ++p, from += x.channels)
     for (int64_t first = 0; first < x.channels; first += 8) {
       const int64_t count = x.channels - first < 8 ? x.channels - first : 8;
@@ -29,7 +36,10 @@ void sign(const Value &x, const float *from, uint8_t *to) {
     }
 }
 
-void to_real(const Value &x, const uint8_t *from, float *to) {
+void to_real(const Call &call) {
+  const Value &x = call.x;
+  const uint8_t *from = call.from;
+  float *to = call.out<float>();
   if (x.kind == Kind::acc) {
     const int32_t *acc = reinterpret_cast<const int32_t *>(from);
     for (int64_t i = 0; i < x.elements(); ++i)
@@ -41,7 +51,10 @@ void to_real(const Value &x, const uint8_t *from, float *to) {
       *to++ = (from[c / 8] >> c % 8 & 1) != 0 ? -1.0f : 1.0f;
 }
 
-void flatten(const Value &x, const uint8_t *from, uint8_t *to) {
+void flatten(const Call &call) {
+  const Value &x = call.x;
+  const uint8_t *from = call.from;
+  uint8_t *to = call.to;
   if (x.kind != Kind::bits || x.channels % 8 == 0) {
     __builtin_memcpy(to, from, static_cast<size_t>(x.bytes));
     return;
@@ -52,41 +65,63 @@ void flatten(const Value &x, const uint8_t *from, uint8_t *to) {
     append_bits(to, static_cast<uint64_t>(p) * channels, from + p * x.packed(), 0, channels);
 }
 
+void threshold(const Call &call) {
+  const Node &node = call.node;
+  const int64_t channels = call.x.channels;
+  for (int64_t p = 0; p < call.x.pixels(); ++p)
+    call.session.kernels->threshold(call.in<int32_t>() + p * channels, node.taus, node.flips, channels,
+                                    call.to + p * call.result.packed());
+}
+
 namespace {
 
-template <class T> void scale(const Node &node, const Value &x, const T *from, float *to) {
-  for (int64_t p = 0; p < x.pixels(); ++p)
-    for (int64_t c = 0; c < x.channels; ++c) {
-      const float product = static_cast<float>(*from++) * node.scales[c];
-      *to++ = product + node.shifts[c];
+template <class T> void scale(const Call &call) {
+  const T *from = call.in<T>();
+  float *to = call.out<float>();
+  for (int64_t p = 0; p < call.x.pixels(); ++p)
+    for (int64_t c = 0; c < call.x.channels; ++c) {
+      const float product = static_cast<float>(*from++) * call.node.scales[c];
+      *to++ = product + call.node.shifts[c];
     }
 }
 
 } // namespace
 
-void affine(const Node &node, const Value &x, const uint8_t *from, float *to) {
-  if (x.kind == Kind::acc)
-    scale(node, x, reinterpret_cast<const int32_t *>(from), to);
-  else
-    scale(node, x, reinterpret_cast<const float *>(from), to);
-}
+void affine(const Call &call) { call.x.kind == Kind::acc ? scale<int32_t>(call) : scale<float>(call); }
 
-void relu(const Value &x, const float *from, float *to) {
-  for (int64_t i = 0; i < x.elements(); ++i)
+void relu(const Call &call) {
+  const float *from = call.in<float>();
+  float *to = call.out<float>();
+  for (int64_t i = 0; i < call.x.elements(); ++i)
     to[i] = from[i] <= 0.0f ? 0.0f : from[i]; // NaN stays
 }
 
-void hardtanh(const Value &x, const float *from, float *to) {
-  for (int64_t i = 0; i < x.elements(); ++i)
+void prelu(const Call &call) {
+  const float *from = call.in<float>();
+  float *to = call.out<float>();
+  for (int64_t p = 0; p < call.x.pixels(); ++p)
+    for (int64_t c = 0; c < call.x.channels; ++c, ++from)
+      *to++ = *from >= 0.0f ? *from : *from * call.node.scales[c];
+}
+
+void hardtanh(const Call &call) {
+  const float *from = call.in<float>();
+  float *to = call.out<float>();
+  for (int64_t i = 0; i < call.x.elements(); ++i)
     to[i] = from[i] < -1.0f ? -1.0f : from[i] > 1.0f ? 1.0f : from[i];
 }
 
-void add(const Value &x, const float *a, const float *b, float *to) {
-  for (int64_t i = 0; i < x.elements(); ++i)
+void add(const Call &call) {
+  const float *a = call.in<float>(), *b = reinterpret_cast<const float *>(call.second());
+  float *to = call.out<float>();
+  for (int64_t i = 0; i < call.x.elements(); ++i)
     to[i] = a[i] + b[i];
 }
 
-void average(const Value &x, const float *from, float *to) {
+void average(const Call &call) {
+  const Value &x = call.x;
+  const float *from = call.in<float>();
+  float *to = call.out<float>();
   const float share = 1.0f / static_cast<float>(x.pixels());
   for (int64_t c = 0; c < x.channels; ++c)
     to[c] = 0.0f;
@@ -126,13 +161,14 @@ void pool(const Window &window, const Value &x, const Value &result, int64_t wid
 
 } // namespace
 
-void max_pool(const Node &node, const Value &x, const Value &result, const uint8_t *from, uint8_t *to) {
-  if (x.kind == Kind::bits)
-    pool(node.pool, x, result, x.packed(), from, to);
-  else if (x.kind == Kind::acc)
-    pool(node.pool, x, result, x.channels, reinterpret_cast<const int32_t *>(from), reinterpret_cast<int32_t *>(to));
+void max_pool(const Call &call) {
+  const Window &window = call.node.pool;
+  if (call.x.kind == Kind::bits)
+    pool(window, call.x, call.result, call.x.packed(), call.from, call.to);
+  else if (call.x.kind == Kind::acc)
+    pool(window, call.x, call.result, call.x.channels, call.in<int32_t>(), call.out<int32_t>());
   else
-    pool(node.pool, x, result, x.channels, reinterpret_cast<const float *>(from), reinterpret_cast<float *>(to));
+    pool(window, call.x, call.result, call.x.channels, call.in<float>(), call.out<float>());
 }
 
 } // namespace bnnt

@@ -36,7 +36,6 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena);
 // Writes what place_layer made room for.
 void fill_layer(Node &node, const Kernels &kernels);
 
-void run_layer(const Node &node, const Value &x, const Value &result, const Kernels &kernels, const uint8_t *from,
-               uint8_t *to, uint8_t *scratch);
+void run_layer(const Call &call);
 
 } // namespace bnnt

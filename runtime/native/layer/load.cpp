@@ -60,7 +60,7 @@ void fill_packed(Node &node, const Kernels &kernels) {
 }
 
 float weight_of(const Node &node, uint64_t output, int64_t tap, int64_t input) {
-  if (node.packed_weight)
+  if (node.weights == Weights::bits)
     return sign_bit(node, output, tap, input) ? -1.0f : 1.0f;
   const uint64_t inputs = static_cast<uint64_t>(node.layer.inputs);
   const uint64_t taps = static_cast<uint64_t>(node.layer.taps());

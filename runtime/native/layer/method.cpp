@@ -18,7 +18,7 @@ uint64_t padded_bytes(const Layer &layer, const Value &x, uint64_t pixel) {
 
 void choose_real(Node &node, const Kernels &kernels) {
   node.layer.method = Method::real;
-  node.layer.pad_counts = node.packed_weight && node.layer.pad_value == 1;
+  node.layer.pad_counts = node.weights == Weights::bits && node.layer.pad_value == 1;
   node.layer.block = kernels.real_block;
   node.kernel = kernels.real_name;
 }

@@ -186,10 +186,10 @@ void pool_row(const Run &run, int64_t width, const int32_t *sums, int64_t first,
 // One row of sums becomes one row of the node's value.
 void finish_row(const Run &run, const Value &result, int64_t row, const int32_t *sums, uint8_t *to) {
   const size_t stride = static_cast<size_t>(run.layer.stride);
-  const size_t pixel = static_cast<size_t>(run.node.thresholded ? result.packed() : 4 * result.channels);
+  const size_t pixel = static_cast<size_t>(run.node.thresholded() ? result.packed() : 4 * result.channels);
   to += static_cast<size_t>(row * result.width) * pixel;
   for (int64_t column = 0; column < result.width; ++column, sums += stride, to += pixel) {
-    if (run.node.thresholded)
+    if (run.node.thresholded())
       run.kernels.threshold(sums, run.node.taus, run.node.flips, result.channels, to);
     else
       __builtin_memcpy(to, sums, pixel);
@@ -198,8 +198,12 @@ void finish_row(const Run &run, const Value &result, int64_t row, const int32_t 
 
 } // namespace
 
-void run_layer(const Node &node, const Value &x, const Value &result, const Kernels &kernels, const uint8_t *from,
-               uint8_t *to, uint8_t *scratch) {
+void run_layer(const Call &call) {
+  const Node &node = call.node;
+  const Value &x = call.x, &result = call.result;
+  const Kernels &kernels = *call.session.kernels;
+  const uint8_t *from = call.from;
+  uint8_t *to = call.to, *scratch = call.session.scratch;
   const LayerScratch at = layer_scratch(node, result, kernels);
   const bool copied = node.layer.input_bytes > 0 && (node.layer.window.padded() || node.layer.method == Method::narrow);
   const Run run{node, node.layer, x, kernels, from, scratch, at, copied ? scratch + at.input : from};

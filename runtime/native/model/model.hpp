@@ -56,23 +56,6 @@ struct Tensor {
   float real(size_t index) const { return load<float>(data.data + 4 * index); }
 };
 
-enum class Op : uint8_t {
-  pixel_input,
-  pixel_normalize,
-  sign,
-  to_real,
-  binary, // convolution and dense layer with binary weights, with or without pooling and threshold
-  real,   // Conv and Gemm
-  flatten,
-  threshold,
-  affine,
-  max_pool,
-  relu,
-  hardtanh,
-  add,
-  average,
-};
-
 struct Window {
   int64_t kernel[2] = {1, 1};
   int64_t strides[2] = {1, 1};
@@ -120,25 +103,64 @@ struct Layer {
   int64_t channels() const { return group * outputs; }
 };
 
+enum class Weights : uint8_t { none, bits, reals };
+
+struct Operator;
+
 struct Node {
   Bytes name;
   char *c_name = nullptr;
-  const char *op_name = "";
+  const Operator *op = nullptr;
   const char *kernel = "";
-  Op op = Op::relu;
   int32_t inputs[2] = {-1, -1}; // indices of values
-  bool pooled = false, thresholded = false;
+  Weights weights = Weights::none;
+  bool pooled = false; // a layer that ends with pooling
   Layer layer;
   Window pool; // MaxPool and the pooled layer
   int64_t offset = 0; // PixelInput
 
-  const Tensor *weight = nullptr, *bias = nullptr, *tau = nullptr, *flip = nullptr, *scale = nullptr,
-               *shift = nullptr;
-  bool packed_weight = false;
+  const Tensor *weight = nullptr, *bias = nullptr;
+  const Tensor *tau = nullptr, *flip = nullptr, *scale = nullptr, *shift = nullptr; // one number a channel
 
   int32_t *taus = nullptr;   // [channels rounded up], clamped so that a difference cannot overflow
   uint8_t *flips = nullptr;  // [packed channels]
   float *scales = nullptr, *shifts = nullptr; // [channels]
+
+  bool thresholded() const { return tau != nullptr; }
+};
+
+// What running a node takes: the value that it reads first, the one that it yields, and where both lie.
+struct Call {
+  const bnnt_session &session;
+  const Node &node;
+  const Value &x, &result;
+  const uint8_t *from;
+  uint8_t *to;
+
+  template <class T> const T *in() const { return reinterpret_cast<const T *>(from); }
+  template <class T> T *out() const { return reinterpret_cast<T *>(to); }
+  const uint8_t *second() const; // the other value of a node that reads two
+};
+
+// A parameter with one number for each channel: [C], or [C, 1, 1] for a value of rank 3.
+struct Parameter {
+  const char *key;
+  int32_t type;
+  const Tensor *Node::*tensor;
+};
+
+struct Parts; // of a node of the file that is being read
+
+// One operator of OPERATORS.md, whole: how it stands in the file, what it takes and yields, and what it does. The table
+// in operators.cpp is all that there is to add an operator to.
+struct Operator {
+  const char *domain, *name;
+  int32_t values;                      // earlier values that it reads
+  unsigned kinds;                      // of the first one, a bit each
+  bool (*read)(Parts &, Node &);       // attributes and tensors besides the parameters; null: none
+  Parameter parameters[2];             // null keys behind the last
+  bool (*infer)(Node &, const bnnt_session &, const Value &x, Value &result, Error &);
+  void (*run)(const Call &);
 };
 
 } // namespace bnnt
@@ -159,3 +181,5 @@ struct bnnt_session {
   const bnnt::Value &output() const { return values[node_count]; }
   uint8_t *buffer(int32_t value) const { return buffers + values[value].offset; }
 };
+
+inline const uint8_t *bnnt::Call::second() const { return session.buffer(node.inputs[1]); }

@@ -1,41 +1,9 @@
 #include "operators.hpp"
 
+#include "../elementwise/elementwise.hpp"
+#include "../layer/layer.hpp"
+
 namespace bnnt {
-
-namespace {
-
-struct Form {
-  const char *domain;
-  const char *type;
-  Op op;
-  int32_t values;        // how many earlier values it reads
-  const char *tensors;   // initials: w weight, t tau and flip, a scale and offset, c min and max, b weight and bias
-  bool pooled, thresholded;
-};
-
-// Every operator of OPERATORS.md, literally.
-constexpr Form forms[] = {
-    {"bnnt", "PixelInput", Op::pixel_input, 1, "", false, false},
-    {"bnnt", "PixelNormalize", Op::pixel_normalize, 1, "a", false, false},
-    {"bnnt", "Sign", Op::sign, 1, "", false, false},
-    {"bnnt", "ToReal", Op::to_real, 1, "", false, false},
-    {"bnnt", "BinaryConv2d", Op::binary, 1, "w", false, false},
-    {"bnnt", "BinaryDense", Op::binary, 1, "w", false, false},
-    {"bnnt", "Flatten", Op::flatten, 1, "", false, false},
-    {"bnnt", "Threshold", Op::threshold, 1, "t", false, true},
-    {"bnnt", "Affine", Op::affine, 1, "a", false, false},
-    {"bnnt", "AffineReal", Op::affine, 1, "a", false, false},
-    {"bnnt", "BinaryConv2dThreshold", Op::binary, 1, "wt", false, true},
-    {"bnnt", "BinaryConv2dMaxPoolThreshold", Op::binary, 1, "wt", true, true},
-    {"bnnt", "BinaryDenseThreshold", Op::binary, 1, "wt", false, true},
-    {"", "MaxPool", Op::max_pool, 1, "", true, false},
-    {"", "Relu", Op::relu, 1, "", false, false},
-    {"", "Clip", Op::hardtanh, 1, "c", false, false},
-    {"", "Conv", Op::real, 1, "b", false, false},
-    {"", "Gemm", Op::real, 1, "b", false, false},
-    {"", "Add", Op::add, 2, "", false, false},
-    {"", "GlobalAveragePool", Op::average, 1, "", false, false},
-};
 
 // Takes a node's inputs and attributes one after the other; what is left over at the end is an error.
 struct Parts {
@@ -73,6 +41,14 @@ struct Parts {
     return error.fail(BNNT_FORMAT, "the tensor '", name, "' is missing");
   }
 
+  // A layer reads a value of this rank, and no pixels.
+  bool reads(const Node &node, int32_t rank) {
+    const Value &x = session.values[node.inputs[0]];
+    return (x.rank == rank && x.kind != Kind::pixels) ||
+           error.fail(BNNT_UNSUPPORTED, node.name, ": ", node.op->name, " does not take the value '", x.name, "' of rank ",
+                      x.rank);
+  }
+
   bool integer(const char *key, int64_t low, int64_t high, int64_t &value) {
     ++attributes;
     return read_integer(from, key, low, high, value, error);
@@ -96,6 +72,7 @@ struct Parts {
 
   bool binary_conv(Node &node) {
     Layer &layer = node.layer;
+    node.weights = Weights::bits;
     if (!integer("in_channels", 1, largest, layer.inputs) || !integers("strides", 2, 1, layer.window.strides) ||
         !integers("dilations", 2, 1, layer.window.dilations) || !integers("pads", 4, 0, layer.window.pads) ||
         !integer("pad_value", 0, 1, layer.pad_value) || !integer("group", 1, largest, layer.group) ||
@@ -105,6 +82,7 @@ struct Parts {
   }
 
   bool binary_dense(Node &node) {
+    node.weights = Weights::bits;
     if (!integer("in_features", 1, largest, node.layer.inputs) || !tensor("weight", type_uint8, 2, node.weight) ||
         !packed(*node.weight, node.layer.inputs))
       return false;
@@ -114,6 +92,7 @@ struct Parts {
 
   bool conv(Node &node) {
     Layer &layer = node.layer;
+    node.weights = Weights::reals;
     if (!integers("strides", 2, 1, layer.window.strides) || !integers("dilations", 2, 1, layer.window.dilations) ||
         !integers("pads", 4, 0, layer.window.pads) || !integer("group", 1, largest, layer.group) ||
         !tensor("weight", type_float, 4, node.weight))
@@ -124,6 +103,7 @@ struct Parts {
 
   bool gemm(Node &node) {
     int64_t transposed = 0;
+    node.weights = Weights::reals;
     if (!integer("transB", 1, 1, transposed) || !tensor("weight", type_float, 2, node.weight))
       return false;
     node.layer.outputs = node.weight->dims[0];
@@ -174,43 +154,69 @@ struct Parts {
   }
 };
 
-bool read_layer(Parts &parts, Node &node, bool dense) {
-  node.packed_weight = node.op == Op::binary;
-  if (node.packed_weight)
-    return dense ? parts.binary_dense(node) : parts.binary_conv(node);
-  return dense ? parts.gemm(node) : parts.conv(node);
+namespace {
+
+bool read_offset(Parts &parts, Node &node) { return parts.integer("offset", 0, 255, node.offset); }
+
+bool read_bounds(Parts &parts, Node &) { return parts.constant("min", -1) && parts.constant("max", 1); }
+
+bool read_pool(Parts &parts, Node &node) { return parts.pool(node, "kernel_shape", "strides", "pads"); }
+
+bool read_conv(Parts &parts, Node &node) { return parts.conv(node) && parts.reads(node, 3); }
+
+bool read_gemm(Parts &parts, Node &node) { return parts.gemm(node) && parts.reads(node, 1); }
+
+bool read_binary_conv(Parts &parts, Node &node) { return parts.binary_conv(node) && parts.reads(node, 3); }
+
+bool read_binary_dense(Parts &parts, Node &node) { return parts.binary_dense(node) && parts.reads(node, 1); }
+
+bool read_pooled_conv(Parts &parts, Node &node) {
+  node.pooled = true;
+  return read_binary_conv(parts, node) && parts.pool(node, "pool_kernel", "pool_strides", "pool_pads");
 }
 
-bool read_parts(Parts &parts, const Form &form, const Value &x, Node &node) {
-  const bool layer = form.op == Op::binary || form.op == Op::real;
-  const bool dense = parts.from.type.data[0] == 'G' || parts.from.type == "BinaryDense" ||
-                     parts.from.type == "BinaryDenseThreshold";
-  node.layer.pad_counts = false;
-  if (layer) {
-    if (!read_layer(parts, node, dense))
+constexpr unsigned pixels = only(Kind::pixels), bits = only(Kind::bits), acc = only(Kind::acc), real = only(Kind::real);
+constexpr Parameter scale{"scale", type_float, &Node::scale}, offset{"offset", type_float, &Node::shift};
+constexpr Parameter tau{"tau", type_int32, &Node::tau}, flip{"flip", type_bool, &Node::flip};
+constexpr Parameter slope{"slope", type_float, &Node::scale};
+
+// Every operator of OPERATORS.md, literally.
+constexpr Operator operators[] = {
+    {"bnnt", "PixelInput", 1, pixels, read_offset, {}, as_acc, pixel_input},
+    {"bnnt", "PixelNormalize", 1, pixels, nullptr, {scale, offset}, as_real, pixel_normalize},
+    {"bnnt", "Sign", 1, real, nullptr, {}, as_bits, sign},
+    {"bnnt", "ToReal", 1, bits | acc, nullptr, {}, as_real, to_real},
+    {"bnnt", "BinaryConv2d", 1, bits | acc | real, read_binary_conv, {}, as_layer, run_layer},
+    {"bnnt", "BinaryDense", 1, bits | acc | real, read_binary_dense, {}, as_layer, run_layer},
+    {"bnnt", "Flatten", 1, bits | acc | real, nullptr, {}, as_flat, flatten},
+    {"bnnt", "Threshold", 1, acc, nullptr, {tau, flip}, as_bits, threshold},
+    {"bnnt", "Affine", 1, acc, nullptr, {scale, offset}, as_real, affine},
+    {"bnnt", "AffineReal", 1, real, nullptr, {scale, offset}, as_real, affine},
+    {"bnnt", "BinaryConv2dThreshold", 1, bits | acc, read_binary_conv, {tau, flip}, as_layer, run_layer},
+    {"bnnt", "BinaryConv2dMaxPoolThreshold", 1, bits | acc, read_pooled_conv, {tau, flip}, as_layer, run_layer},
+    {"bnnt", "BinaryDenseThreshold", 1, bits | acc, read_binary_dense, {tau, flip}, as_layer, run_layer},
+    {"", "MaxPool", 1, bits | acc | real, read_pool, {}, as_pooled, max_pool},
+    {"", "Relu", 1, real, nullptr, {}, same, relu},
+    {"", "PRelu", 1, real, nullptr, {slope}, same, prelu},
+    {"", "Clip", 1, real, read_bounds, {}, same, hardtanh},
+    {"", "Conv", 1, real, read_conv, {}, as_layer, run_layer},
+    {"", "Gemm", 1, real, read_gemm, {}, as_layer, run_layer},
+    {"", "Add", 2, real, nullptr, {}, as_sum, add},
+    {"", "GlobalAveragePool", 1, real, nullptr, {}, as_mean, average},
+};
+
+bool read_parameters(Parts &parts, const Value &x, Node &node) {
+  const int64_t channels = node.weights == Weights::none ? x.channels : node.layer.channels();
+  const int32_t rank = x.kind == Kind::pixels ? 1 : x.rank;
+  for (const Parameter &parameter : node.op->parameters)
+    if (parameter.key != nullptr &&
+        !parts.per_channel(parameter.key, parameter.type, channels, rank, node.*parameter.tensor))
       return false;
-    if (x.rank != (dense ? 1 : 3) || x.kind == Kind::pixels)
-      return parts.error.fail(BNNT_UNSUPPORTED, node.name, ": ", node.op_name, " does not take the value '", x.name,
-                              "' of rank ", x.rank);
-  }
-  if (form.pooled && !(layer ? parts.pool(node, "pool_kernel", "pool_strides", "pool_pads")
-                             : parts.pool(node, "kernel_shape", "strides", "pads")))
-    return false;
-  const int64_t channels = layer ? node.layer.channels() : x.channels;
-  if (form.thresholded && (!parts.per_channel("tau", type_int32, channels, x.rank, node.tau) ||
-                           !parts.per_channel("flip", type_bool, channels, x.rank, node.flip)))
-    return false;
   if (node.flip != nullptr)
     for (size_t i = 0; i < node.flip->data.size; ++i)
       if (node.flip->data.data[i] > 1)
         return parts.fail("has a flip that is neither 0 nor 1");
-  const int32_t rank = form.op == Op::pixel_normalize ? 1 : x.rank;
-  if (form.tensors[0] == 'a' && (!parts.per_channel("scale", type_float, channels, rank, node.scale) ||
-                                 !parts.per_channel("offset", type_float, channels, rank, node.shift)))
-    return false;
-  if (form.tensors[0] == 'c' && (!parts.constant("min", -1) || !parts.constant("max", 1)))
-    return false;
-  return form.op != Op::pixel_input || parts.integer("offset", 0, 255, node.offset);
+  return true;
 }
 
 // The index of the value called `name` among the first `count`, or -1.
@@ -224,26 +230,23 @@ int32_t find_value(const bnnt_session &session, Bytes name, int32_t count) {
 } // namespace
 
 bool read_operator(const File &file, const FileNode &from, bnnt_session &session, int32_t index, Error &error) {
-  const Form *form = nullptr;
-  for (const Form &candidate : forms)
-    if (from.domain == candidate.domain && from.type == candidate.type)
-      form = &candidate;
-  if (form == nullptr)
+  const Operator *op = nullptr;
+  for (const Operator &candidate : operators)
+    if (from.domain == candidate.domain && from.type == candidate.name)
+      op = &candidate;
+  if (op == nullptr)
     return error.fail(BNNT_UNSUPPORTED, from.name, ": the native engine has no operator '", from.type,
                       "' of the domain '", from.domain, "'");
-  const bool unpacks = form->op == Op::binary;
-  if (form->domain[0] != 0 && (!has_function(file, from.type) || (unpacks && !has_function(file, text("Unpack")))))
+  const bool unpacks = op->read == read_binary_conv || op->read == read_binary_dense || op->read == read_pooled_conv;
+  if (op->domain[0] != 0 && (!has_function(file, from.type) || (unpacks && !has_function(file, text("Unpack")))))
     return error.fail(BNNT_FORMAT, from.name, ": the file lacks the function '", from.type, "': it is truncated");
   if (find_value(session, from.name, index + 1) >= 0)
     return error.fail(BNNT_FORMAT, "two values are called '", from.name, "'");
   Node &node = session.nodes[index] = Node{};
   node.name = from.name;
-  node.op = form->op;
-  node.op_name = form->type;
-  node.pooled = form->pooled;
-  node.thresholded = form->thresholded;
+  node.op = op;
   Parts parts{from, session, error};
-  for (; parts.input < form->values; ++parts.input) {
+  for (; parts.input < op->values; ++parts.input) {
     if (parts.input == from.input_count)
       return parts.fail("lacks an input");
     const int32_t value = find_value(session, from.inputs[parts.input], index + 1);
@@ -252,7 +255,7 @@ bool read_operator(const File &file, const FileNode &from, bnnt_session &session
     node.inputs[parts.input] = value;
     session.values[value].last_use = index;
   }
-  if (!read_parts(parts, *form, session.values[node.inputs[0]], node))
+  if ((op->read != nullptr && !op->read(parts, node)) || !read_parameters(parts, session.values[node.inputs[0]], node))
     return false;
   if (parts.input != from.input_count || parts.attributes != from.attribute_count)
     return parts.fail("has an input or an attribute more than it takes");

@@ -41,23 +41,23 @@ uint64_t place_values(bnnt_session &session, int32_t *alive) {
 
 void place_parameters(Node &node, const Value &x, const Kernels &kernels, Arena &arena) {
   node.c_name = arena.take<char>(node.name.size + 1);
-  if (node.op == Op::binary || node.op == Op::real)
+  if (node.weights != Weights::none)
     place_layer(node, kernels, arena);
   if (node.tau != nullptr) {
     const uint64_t channels = static_cast<uint64_t>(node.tau->dims[0]);
     node.taus = arena.take<int32_t>(round_up(channels, 16));
     node.flips = arena.take<uint8_t>((channels + 7) / 8);
   }
-  if (node.scale != nullptr) {
+  if (node.scale != nullptr)
     node.scales = arena.take<float>(static_cast<uint64_t>(x.channels));
+  if (node.shift != nullptr)
     node.shifts = arena.take<float>(static_cast<uint64_t>(x.channels));
-  }
 }
 
 void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
   __builtin_memcpy(node.c_name, node.name.data, node.name.size);
   node.c_name[node.name.size] = 0;
-  if (node.op == Op::binary || node.op == Op::real)
+  if (node.weights != Weights::none)
     fill_layer(node, kernels);
   if (node.tau != nullptr) {
     const int64_t channels = node.tau->dims[0];
@@ -70,10 +70,10 @@ void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
         node.flips[c / 8] |= static_cast<uint8_t>(node.flip->data.data[c] << c % 8);
     }
   }
-  for (int64_t c = 0; node.scale != nullptr && c < x.channels; ++c) {
+  for (int64_t c = 0; node.scale != nullptr && c < x.channels; ++c)
     node.scales[c] = node.scale->real(static_cast<size_t>(c));
+  for (int64_t c = 0; node.shift != nullptr && c < x.channels; ++c)
     node.shifts[c] = node.shift->real(static_cast<size_t>(c));
-  }
 }
 
 } // namespace
@@ -88,7 +88,7 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
     const Value &x = session.values[node.inputs[0]];
     Value &result = session.values[i + 1];
     node.kernel = "portable";
-    if (node.op == Op::binary || node.op == Op::real) {
+    if (node.weights != Weights::none) {
       choose_method(node, x, kernels);
       const uint64_t bytes = layer_scratch(node, result, kernels).bytes;
       scratch = bytes > scratch ? bytes : scratch;
