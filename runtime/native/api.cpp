@@ -63,8 +63,35 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
   return true;
 }
 
-bnnt_status open(Bytes model, const char *kernel_set, Arena &arena, bnnt_session *&session, Error &error) {
-  const Kernels *kernels = choose_kernels(kernel_set, error);
+// `given`, whose size its caller knows, with defaults in place of what it lacks.
+bool read_options(const bnnt_options *given, bnnt_options &options, Error &error) {
+  constexpr size_t least = offsetof(bnnt_options, kernels);
+  options = {sizeof options, BNNT_ABI, 1, nullptr, nullptr, nullptr};
+  if (given == nullptr)
+    return true;
+  if (given->struct_size < least)
+    return error.fail(BNNT_USAGE, "bnnt_open: options.struct_size is ", uint64_t{given->struct_size},
+                      ": write sizeof(bnnt_options)");
+  if (given->abi != BNNT_ABI)
+    return error.fail(BNNT_USAGE, "the program was compiled for ABI ", given->abi, " of bnnt, the library has ",
+                      int32_t{BNNT_ABI}, ": compile it with this library's bnnt.h");
+  const uint8_t *bytes = reinterpret_cast<const uint8_t *>(given);
+  for (size_t i = sizeof options; i < given->struct_size; ++i)
+    if (bytes[i] != 0)
+      return error.fail(BNNT_USAGE, "bnnt_open: an option at byte ", uint64_t{i}, " that this library does not know");
+  __builtin_memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
+  options.threads = options.threads == 0 ? 1 : options.threads;
+  if (options.threads < 1 || options.threads > most_threads)
+    return error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads, from 1 to ", most_threads, " are possible");
+  return options.threads == 1 || options.parallel_for != nullptr ||
+         error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads without parallel_for, which runs them");
+}
+
+bnnt_status open(Bytes model, const bnnt_options *given, Arena &arena, bnnt_session *&session, Error &error) {
+  bnnt_options options;
+  if (!read_options(given, options, error))
+    return error.status();
+  const Kernels *kernels = choose_kernels(options.kernels, error);
   File file;
   if (kernels == nullptr || !read_file(model, file, error))
     return error.status();
@@ -82,6 +109,9 @@ bnnt_status open(Bytes model, const char *kernel_set, Arena &arena, bnnt_session
   session->node_count = file.nodes;
   session->tensor_count = file.tensors;
   session->kernels = kernels;
+  session->threads = options.threads;
+  session->parallel_for = options.parallel_for;
+  session->context = options.context;
   session->input_json = file.input_json;
   if (!read_model(file, *session, error))
     return error.status();
@@ -101,8 +131,8 @@ void write_output(const Value &value, const float *from, float *to) {
 
 using namespace bnnt;
 
-bnnt_status bnnt_open(const void *model, size_t model_bytes, const char *kernels, void *memory, size_t memory_bytes,
-                      bnnt_session **session, size_t *needed, bnnt_error *error) {
+bnnt_status bnnt_open(const void *model, size_t model_bytes, const bnnt_options *options, void *memory,
+                      size_t memory_bytes, bnnt_session **session, size_t *needed, bnnt_error *error) {
   Error failure(error);
   if (model == nullptr || session == nullptr || needed == nullptr) {
     failure.fail(BNNT_USAGE, "bnnt_open: model, session and needed must not be NULL");
@@ -112,7 +142,7 @@ bnnt_status bnnt_open(const void *model, size_t model_bytes, const char *kernels
   Arena arena(memory, memory_bytes);
   bnnt_session *opened = nullptr;
   const bnnt_status status =
-      open({static_cast<const uint8_t *>(model), model_bytes}, kernels, arena, opened, failure);
+      open({static_cast<const uint8_t *>(model), model_bytes}, options, arena, opened, failure);
   if (status == BNNT_OK)
     *session = opened;
   if (status != BNNT_MEMORY)
@@ -201,3 +231,5 @@ const char *bnnt_kernel_set(int32_t index) {
 }
 
 const char *bnnt_version(void) { return "0.1.0"; }
+
+int32_t bnnt_abi(void) { return BNNT_ABI; }

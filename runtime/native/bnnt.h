@@ -12,6 +12,10 @@
  *     while (bnnt_open(model, model_bytes, NULL, memory, needed, &session, &needed, &error) == BNNT_MEMORY)
  *       memory = realloc(memory, needed);
  *     bnnt_run(session, images, count, logits, NULL);
+ *
+ * The NULL stands for default options; others begin as
+ *
+ *     bnnt_options options = {sizeof options, BNNT_ABI};
  */
 #ifndef BNNT_H
 #define BNNT_H
@@ -24,6 +28,9 @@ extern "C" {
 #endif
 
 #define BNNT_API __attribute__((visibility("default")))
+
+/* Rises when a program that was compiled with an older header would no longer work. */
+#define BNNT_ABI 1
 
 typedef enum bnnt_status {
   BNNT_OK = 0,
@@ -41,6 +48,22 @@ typedef struct bnnt_error {
 } bnnt_error;
 
 typedef struct bnnt_session bnnt_session;
+
+typedef void (*bnnt_task)(void *argument, size_t index, int32_t worker);
+
+/* Calls task(argument, index, worker) once for every index below `count`, in any order, and returns when all have ended.
+ * `worker` is below the options' `threads`; tasks that go on at the same time have different ones. */
+typedef void (*bnnt_parallel_for)(void *context, size_t count, bnnt_task task, void *argument);
+
+/* How a model is run. Later versions add members at the end; what is not 0 there, and unknown here, is refused. */
+typedef struct bnnt_options {
+  size_t struct_size;             /* sizeof(bnnt_options) */
+  int32_t abi;                    /* BNNT_ABI */
+  int32_t threads;                /* workers of parallel_for, at most 1024; 0: 1 */
+  const char *kernels;            /* the name of a kernel set; NULL: the best that this CPU runs */
+  bnnt_parallel_for parallel_for; /* NULL: one after the other on the thread that calls bnnt_run */
+  void *context;                  /* for parallel_for */
+} bnnt_options;
 
 /* What a model takes and gives. Texts live as long as the session. */
 typedef struct bnnt_info {
@@ -81,10 +104,10 @@ typedef struct bnnt_trace {
 /* Load a model into the caller's memory.
  *
  * model: the file's bytes; they must stay where they are as long as the session is used.
- * kernels: the name of a kernel set, or NULL for the best that this CPU runs.
+ * options: NULL for the defaults. The bytes that come out are the same for all of them.
  * memory, memory_bytes: NULL and 0 to ask; BNNT_MEMORY answers with `needed` (at most twice).
  * error: filled unless BNNT_OK is returned; may be NULL. */
-BNNT_API bnnt_status bnnt_open(const void *model, size_t model_bytes, const char *kernels, void *memory,
+BNNT_API bnnt_status bnnt_open(const void *model, size_t model_bytes, const bnnt_options *options, void *memory,
                                size_t memory_bytes, bnnt_session **session, size_t *needed, bnnt_error *error);
 
 BNNT_API void bnnt_describe(const bnnt_session *session, bnnt_info *info);
@@ -103,6 +126,9 @@ BNNT_API const char *bnnt_kernel_set(int32_t index);
 BNNT_API uint64_t bnnt_nanoseconds(void);
 
 BNNT_API const char *bnnt_version(void);
+
+/* The BNNT_ABI that the library was compiled with. */
+BNNT_API int32_t bnnt_abi(void);
 
 #ifdef __cplusplus
 }

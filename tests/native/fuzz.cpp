@@ -188,6 +188,7 @@ static void one(const Bytes &content, const char *kernels, Random &random, Count
   bnnt_session *session = nullptr;
   bnnt_error error;
   bnnt_status status = BNNT_MEMORY;
+  const bnnt_options options = {sizeof options, BNNT_ABI, 1, kernels, nullptr, nullptr};
   for (int round = 0; status == BNNT_MEMORY && needed <= most; ++round) {
     if (round > 2) {
       fprintf(stderr, "bnnt_open asks for memory again and again\n");
@@ -195,7 +196,7 @@ static void one(const Bytes &content, const char *kernels, Random &random, Count
     }
     free(memory);
     memory = needed == 0 ? nullptr : malloc(needed);
-    status = bnnt_open(model, content.size(), kernels, memory, needed, &session, &needed, &error);
+    status = bnnt_open(model, content.size(), &options, memory, needed, &session, &needed, &error);
   }
   if (status == BNNT_OK) {
     bnnt_info info;

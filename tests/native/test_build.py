@@ -62,7 +62,7 @@ def test_the_core_includes_two_headers_of_the_system():
 # Every C library has these, Android's too, which has no bcmp. Nothing among them allocates.
 IMPORTS = {"memcpy", "memmove", "memset", "memcmp", "strlen", "clock_gettime"}
 EXPORTS = {
-    *("bnnt_open", "bnnt_describe", "bnnt_describe_node", "bnnt_run"),
+    *("bnnt_open", "bnnt_describe", "bnnt_describe_node", "bnnt_run", "bnnt_abi"),
     *("bnnt_kernel_set", "bnnt_nanoseconds", "bnnt_version"),
 }
 TARGETS = (

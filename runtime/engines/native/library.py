@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, byref, c_char, c_char_p, c_int32, c_size_t, c_uint8, c_uint64, c_void_p
+from collections.abc import Callable
+from ctypes import (
+    CFUNCTYPE,
+    POINTER,
+    Structure,
+    byref,
+    c_char,
+    c_char_p,
+    c_int32,
+    c_size_t,
+    c_uint8,
+    c_uint64,
+    c_void_p,
+)
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -19,6 +32,7 @@ from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import host_target
 
 MEMORY = 1 << 32  # bytes that a session may take here: the largest values and their scratch
+ABI = 1  # of bnnt.h
 _MEMORY = 1
 _ERRORS: dict[int, type[BnntError]] = {2: FileFormatError, 3: Unsupported, 4: UsageError}
 _KINDS = ("pixels", "bits", "acc", "real")
@@ -45,6 +59,32 @@ class NodeTime:
     op: str
     kernel: str
     seconds: float
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who runs the parts of a layer: ``run(count, task)`` calls ``task(index, worker)`` once for each index of count.
+
+    In any order and on any threads, if tasks that go on at the same time have different workers below ``threads``.
+    """
+
+    threads: int
+    run: Callable[[int, Callable[[int, int], None]], None]
+
+
+_TASK = CFUNCTYPE(None, c_void_p, c_size_t, c_int32)
+_PARALLEL_FOR = CFUNCTYPE(None, c_void_p, c_size_t, _TASK, c_void_p)
+
+
+class _Options(Structure):
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("abi", c_int32),
+        ("threads", c_int32),
+        ("kernels", c_char_p),
+        ("parallel_for", _PARALLEL_FOR),
+        ("context", c_void_p),
+    )
 
 
 class _Error(Structure):
@@ -86,18 +126,19 @@ class _Trace(Structure):
     _fields_ = (("hidden", c_void_p), ("nanoseconds", c_void_p), ("clock", c_void_p))
 
 
-def load(model: bytes, kernels: str | None = None) -> NativeSession:
+def load(model: bytes, kernels: str | None = None, workers: Workers | None = None) -> NativeSession:
     """Open the content of a canonical .onnx file on this machine, building the engine if the cache has none.
 
     ``kernels`` names a kernel set (one of :func:`kernel_sets`); without it the best that this CPU runs is taken.
+    Without ``workers`` all runs on the calling thread. What comes out is the same to the last bit.
 
     Raises:
         FileFormatError: the file is truncated, foreign or corrupt.
         Unsupported: an operator gets what it does not take; the message names the node.
-        UsageError: no such kernel set, or not on this CPU.
+        UsageError: no such kernel set, or not on this CPU; or no such number of threads.
         Unavailable: the engine cannot be built here.
     """
-    return NativeSession(_library(build(host_target()).library), model, kernels)
+    return NativeSession(_library(build(host_target()).library), model, _options(kernels, workers))
 
 
 def kernel_sets() -> tuple[str, ...]:
@@ -112,10 +153,10 @@ def kernel_sets() -> tuple[str, ...]:
 class NativeSession:
     """A model in memory, for one thread at a time. Made by :func:`load`."""
 
-    def __init__(self, library: ctypes.CDLL, model: bytes, kernels: str | None) -> None:
+    def __init__(self, library: ctypes.CDLL, model: bytes, options: _Options) -> None:
         self._library = library
-        self._model = model  # the session reads names and metadata in place
-        self._session, self._memory = _open(library, model, kernels)
+        self._model, self._options = model, options  # the session reads both in place
+        self._session, self._memory = _open(library, model, options)
         info = _Info()
         library.bnnt_describe(self._session, byref(info))
         self._info = info
@@ -204,6 +245,7 @@ def _library(path: Path) -> ctypes.CDLL:
         raise Unavailable(f"cannot load {path}: {error}: delete its folder to build it again") from error
     for name, result, arguments in (
         ("bnnt_version", c_char_p, ()),
+        ("bnnt_abi", c_int32, ()),
         ("bnnt_kernel_set", c_char_p, (c_int32,)),
         ("bnnt_nanoseconds", c_uint64, ()),
         ("bnnt_describe", None, (c_void_p, POINTER(_Info))),
@@ -212,18 +254,34 @@ def _library(path: Path) -> ctypes.CDLL:
         (
             "bnnt_open",
             c_int32,
-            (c_char_p, c_size_t, c_char_p, c_void_p, c_size_t, POINTER(c_void_p), POINTER(c_size_t), POINTER(_Error)),
+            (
+                *(c_char_p, c_size_t, POINTER(_Options), c_void_p, c_size_t),
+                *(POINTER(c_void_p), POINTER(c_size_t), POINTER(_Error)),
+            ),
         ),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
+    if library.bnnt_abi() != ABI:
+        raise Unavailable(f"{path} has ABI {library.bnnt_abi()}, not {ABI}: delete its folder to build it again")
     return library
 
 
-def _open(library: ctypes.CDLL, model: bytes, kernels: str | None) -> tuple[c_void_p, ctypes.Array[Any]]:
+def _options(kernels: str | None, workers: Workers | None) -> _Options:
+    name = None if kernels is None else kernels.encode()
+    if workers is None:
+        return _Options(ctypes.sizeof(_Options), ABI, 1, name)
+    run = workers.run
+
+    def parallel_for(_context: int, count: int, task: Callable[..., None], argument: int) -> None:
+        run(count, lambda index, worker: task(argument, index, worker))
+
+    return _Options(ctypes.sizeof(_Options), ABI, workers.threads, name, _PARALLEL_FOR(parallel_for))
+
+
+def _open(library: ctypes.CDLL, model: bytes, options: _Options) -> tuple[c_void_p, ctypes.Array[Any]]:
     """The session and the memory that it lives in."""
     session, needed, error = c_void_p(), c_size_t(), _Error()
-    name = None if kernels is None else kernels.encode()
     status = _MEMORY
     memory: ctypes.Array[Any] = (c_uint8 * 0)()
     while status == _MEMORY:
@@ -234,7 +292,7 @@ def _open(library: ctypes.CDLL, model: bytes, kernels: str | None) -> tuple[c_vo
         except MemoryError as exhausted:
             raise Unsupported(f"the model needs {needed.value} bytes of memory, which are not there") from exhausted
         status = library.bnnt_open(
-            model, len(model), name, memory, needed.value, byref(session), byref(needed), byref(error)
+            model, len(model), byref(options), memory, needed.value, byref(session), byref(needed), byref(error)
         )
     if status != 0:
         raise _ERRORS[status](error.text.decode(errors="replace"))

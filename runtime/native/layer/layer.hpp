@@ -7,15 +7,16 @@ namespace bnnt {
 
 constexpr size_t tile = 32; // pixels whose windows are packed at a time
 
-// What a layer's run needs besides its buffers, as offsets into the scratch.
+// What a layer's run needs besides its buffers: the image with its padding around it, which all tasks share, and what each
+// worker has for itself, as offsets into that.
 struct LayerScratch {
-  uint64_t input = 0;  // the image with its padding around it
+  uint64_t shared = 0;  // bytes
   uint64_t patches = 0; // packed windows
   uint64_t values = 0;  // planes: the accumulators of one window
   uint64_t counts = 0;  // planes: one row of disagreements a plane
   uint64_t rows = 0;    // rows of sums
   uint64_t pooled = 0;  // one pooled row
-  uint64_t bytes = 0;
+  uint64_t worker = 0;  // bytes
 };
 
 // How many rows of sums are alive at a time.

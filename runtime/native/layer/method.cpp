@@ -76,11 +76,11 @@ LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels 
   const Layer &layer = node.layer;
   LayerScratch scratch;
   const auto part = [&](uint64_t bytes) {
-    const uint64_t start = scratch.bytes;
-    scratch.bytes += round_up(bytes, Arena::alignment);
+    const uint64_t start = scratch.worker;
+    scratch.worker += round_up(bytes, Arena::alignment);
     return start;
   };
-  scratch.input = part(layer.input_bytes + sizeof(uint64_t)); // the last word may reach behind it
+  scratch.shared = layer.input_bytes + sizeof(uint64_t); // the last word may reach behind it
   const uint64_t window = layer.runs * layer.run * kernels.word;
   if (layer.method == Method::bits && layer.input_bytes == 0)
     scratch.patches = part(tile * window);

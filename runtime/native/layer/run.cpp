@@ -6,15 +6,16 @@ namespace bnnt {
 
 namespace {
 
+// A layer on one image, as all of its tasks see it.
 struct Run {
   const Node &node;
   const Layer &layer;
-  const Value &x;
+  const Value &x, &result;
   const Kernels &kernels;
-  const uint8_t *from;
-  uint8_t *scratch;
+  const uint8_t *from, *input; // input: with its padding
+  uint8_t *to;
   LayerScratch at;
-  const uint8_t *input; // with its padding
+  uint8_t *scratch; // of the worker
 };
 
 // Taps outside the image counted as +1; where the padding is 0 they must not count at all.
@@ -35,17 +36,17 @@ void correct_border(const Run &run, int64_t row, int64_t column, int32_t *sums) 
 }
 
 // Copies the image into its padding. Bits: zero bytes are +1.
-template <class From, class To> void pad_input(const Run &run, int64_t width, To padding) {
-  const Window &window = run.layer.window;
-  const From *from = reinterpret_cast<const From *>(run.from);
-  To *to = reinterpret_cast<To *>(run.scratch + run.at.input);
+template <class From, class To> void pad_input(const Call &call, int64_t width, To padding) {
+  const Window &window = call.node.layer.window;
+  const From *from = call.in<From>();
+  To *to = reinterpret_cast<To *>(call.session.scratch);
   const auto fill = [&](int64_t count) {
     for (int64_t i = 0; i < count; ++i)
       *to++ = padding;
   };
-  const int64_t row = run.x.width * width, sides = (window.pads[1] + window.pads[3]) * width;
+  const int64_t row = call.x.width * width, sides = (window.pads[1] + window.pads[3]) * width;
   fill(window.pads[0] * (row + sides));
-  for (int64_t y = 0; y < run.x.height; ++y) {
+  for (int64_t y = 0; y < call.x.height; ++y) {
     fill(window.pads[1] * width);
     for (int64_t i = 0; i < row; ++i)
       *to++ = static_cast<To>(*from++);
@@ -184,54 +185,80 @@ void pool_row(const Run &run, int64_t width, const int32_t *sums, int64_t first,
 }
 
 // One row of sums becomes one row of the node's value.
-void finish_row(const Run &run, const Value &result, int64_t row, const int32_t *sums, uint8_t *to) {
+void finish_row(const Run &run, int64_t row, const int32_t *sums) {
   const size_t stride = static_cast<size_t>(run.layer.stride);
-  const size_t pixel = static_cast<size_t>(run.node.thresholded() ? result.packed() : 4 * result.channels);
-  to += static_cast<size_t>(row * result.width) * pixel;
-  for (int64_t column = 0; column < result.width; ++column, sums += stride, to += pixel) {
+  const size_t pixel = static_cast<size_t>(run.node.thresholded() ? run.result.packed() : 4 * run.result.channels);
+  uint8_t *to = run.to + static_cast<size_t>(row * run.result.width) * pixel;
+  for (int64_t column = 0; column < run.result.width; ++column, sums += stride, to += pixel) {
     if (run.node.thresholded())
-      run.kernels.threshold(sums, run.node.taus, run.node.flips, result.channels, to);
+      run.kernels.threshold(sums, run.node.taus, run.node.flips, run.result.channels, to);
     else
       __builtin_memcpy(to, sums, pixel);
   }
+}
+
+void plain_rows(const Run &run, int64_t begin, int64_t end) {
+  int32_t *sums = reinterpret_cast<int32_t *>(run.scratch + run.at.rows);
+  for (int64_t row = begin; row < end; ++row) {
+    sums_row(run, row, sums);
+    finish_row(run, row, sums);
+  }
+}
+
+// Pooling comes before the threshold: a flip turns the comparison round, and of the bits the maximum would then be the
+// minimum of the sums.
+void pooled_rows(const Run &run, int64_t begin, int64_t end) {
+  const Window &pool = run.node.pool;
+  const size_t row_size = static_cast<size_t>(run.layer.width) * static_cast<size_t>(run.layer.stride);
+  int32_t *sums = reinterpret_cast<int32_t *>(run.scratch + run.at.rows);
+  int32_t *pooled = reinterpret_cast<int32_t *>(run.scratch + run.at.pooled);
+  int64_t next = 0; // the first row of sums that is not there yet
+  for (int64_t row = begin; row < end; ++row) {
+    const int64_t top = row * pool.strides[0] - pool.pads[0];
+    const int64_t first = top > 0 ? top : 0;
+    const int64_t last = top + pool.kernel[0] < run.layer.height ? top + pool.kernel[0] : run.layer.height;
+    for (next = next > first ? next : first; next < last; ++next)
+      sums_row(run, next, sums + static_cast<size_t>(next % kept_rows(run.node)) * row_size);
+    pool_row(run, run.result.width, sums, first, last, pooled);
+    finish_row(run, row, pooled);
+  }
+}
+
+// The rows of a layer's value in as many tasks as keep all workers busy though some are slower. A task that begins in the
+// middle of the rows of a pooling window computes them again: the same sums.
+struct Tasks {
+  const Run &run;
+  const bnnt_session &session;
+  int64_t count;
+};
+
+void run_task(void *argument, size_t index, int32_t worker) {
+  const Tasks &tasks = *static_cast<const Tasks *>(argument);
+  const int64_t rows = tasks.run.result.height, task = static_cast<int64_t>(index);
+  const int64_t begin = rows * task / tasks.count, end = rows * (task + 1) / tasks.count;
+  Run run = tasks.run;
+  run.scratch = tasks.session.worker_scratch + static_cast<uint64_t>(worker) * tasks.session.worker_bytes;
+  run.node.pooled ? pooled_rows(run, begin, end) : plain_rows(run, begin, end);
 }
 
 } // namespace
 
 void run_layer(const Call &call) {
   const Node &node = call.node;
-  const Value &x = call.x, &result = call.result;
-  const Kernels &kernels = *call.session.kernels;
-  const uint8_t *from = call.from;
-  uint8_t *to = call.to, *scratch = call.session.scratch;
-  const LayerScratch at = layer_scratch(node, result, kernels);
-  const bool copied = node.layer.input_bytes > 0 && (node.layer.window.padded() || node.layer.method == Method::narrow);
-  const Run run{node, node.layer, x, kernels, from, scratch, at, copied ? scratch + at.input : from};
-  if (copied && node.layer.method == Method::narrow)
-    pad_input<int32_t>(run, x.channels, static_cast<int16_t>(node.layer.pad_value));
+  const Layer &layer = node.layer;
+  const bnnt_session &session = call.session;
+  const bool copied = layer.input_bytes > 0 && (layer.window.padded() || layer.method == Method::narrow);
+  if (copied && layer.method == Method::narrow)
+    pad_input<int32_t>(call, call.x.channels, static_cast<int16_t>(layer.pad_value));
   else if (copied)
-    pad_input<uint8_t>(run, x.packed(), uint8_t{0});
-  int32_t *sums = reinterpret_cast<int32_t *>(scratch + at.rows);
-  if (!node.pooled) {
-    for (int64_t row = 0; row < result.height; ++row) {
-      sums_row(run, row, sums);
-      finish_row(run, result, row, sums, to);
-    }
-    return;
-  }
-  const Window &pool = node.pool;
-  const size_t row_size = static_cast<size_t>(node.layer.width) * static_cast<size_t>(node.layer.stride);
-  int32_t *pooled = reinterpret_cast<int32_t *>(scratch + at.pooled);
-  int64_t next = 0; // the first row of sums that is not there yet
-  for (int64_t row = 0; row < result.height; ++row) {
-    const int64_t top = row * pool.strides[0] - pool.pads[0];
-    const int64_t first = top > 0 ? top : 0;
-    const int64_t end = top + pool.kernel[0] < node.layer.height ? top + pool.kernel[0] : node.layer.height;
-    for (next = next > first ? next : first; next < end; ++next)
-      sums_row(run, next, sums + static_cast<size_t>(next % kept_rows(node)) * row_size);
-    pool_row(run, result.width, sums, first, end, pooled);
-    finish_row(run, result, row, pooled, to);
-  }
+    pad_input<uint8_t>(call, call.x.packed(), uint8_t{0});
+  const Run run{node,      layer,   call.x, call.result, *session.kernels, call.from, copied ? session.scratch : call.from,
+                call.to,   layer_scratch(node, call.result, *session.kernels), session.worker_scratch};
+  const int64_t most = session.threads == 1 ? 1 : 4 * int64_t{session.threads};
+  Tasks tasks{run, session, call.result.height < most ? call.result.height : most};
+  if (tasks.count == 1)
+    return run_task(&tasks, 0, 0);
+  session.parallel_for(session.context, static_cast<size_t>(tasks.count), run_task, &tasks);
 }
 
 } // namespace bnnt

@@ -17,6 +17,7 @@ constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
 constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
 constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
 constexpr size_t longest_name = 1000;                   // bytes
+constexpr int32_t most_threads = 1024;
 
 // Whether a value of these sides, none below 1, is small enough.
 inline bool few_elements(int64_t height, int64_t width, int64_t channels) {
@@ -173,7 +174,12 @@ struct bnnt_session {
   int32_t next_tensor = 0; // while the file is read: where the next one should be
   const bnnt::Kernels *kernels = nullptr;
   uint8_t *buffers = nullptr; // all values
-  uint8_t *scratch = nullptr; // of the node that runs
+  // Of the node that runs: what all of its tasks read, and room for each worker.
+  uint8_t *scratch = nullptr, *worker_scratch = nullptr;
+  uint64_t worker_bytes = 0;
+  int32_t threads = 1;
+  bnnt_parallel_for parallel_for = nullptr;
+  void *context = nullptr;
   uint64_t memory_bytes = 0, hidden_bytes = 0;
   int32_t hidden = 0;
   bnnt::Bytes input_json;

@@ -80,7 +80,7 @@ void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
 
 bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
   const Kernels &kernels = *session.kernels;
-  uint64_t scratch = 0;
+  uint64_t shared = 0, worker = 0;
   session.hidden = 0;
   session.hidden_bytes = 0;
   for (int32_t i = 0; i < session.node_count; ++i) {
@@ -90,8 +90,9 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
     node.kernel = "portable";
     if (node.weights != Weights::none) {
       choose_method(node, x, kernels);
-      const uint64_t bytes = layer_scratch(node, result, kernels).bytes;
-      scratch = bytes > scratch ? bytes : scratch;
+      const LayerScratch scratch = layer_scratch(node, result, kernels);
+      shared = scratch.shared > shared ? scratch.shared : shared;
+      worker = scratch.worker > worker ? scratch.worker : worker;
     }
     place_parameters(node, x, kernels, arena);
     if (result.kind == Kind::bits) {
@@ -102,7 +103,9 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
   }
   session.values[session.node_count].last_use = session.node_count;
   session.buffers = arena.take<uint8_t>(place_values(session, alive));
-  session.scratch = arena.take<uint8_t>(scratch + slack);
+  session.scratch = arena.take<uint8_t>(shared);
+  session.worker_bytes = round_up(worker + slack, Arena::alignment);
+  session.worker_scratch = arena.take<uint8_t>(session.worker_bytes * static_cast<uint64_t>(session.threads));
   session.memory_bytes = arena.used();
   if (!arena.fits())
     return false;

@@ -86,9 +86,10 @@ bool open(const char *path, Bytes file, const char *kernels, Model &model, Error
   size_t needed = 0;
   bnnt_error failure;
   bnnt_status status = BNNT_MEMORY;
+  bnnt_options options = {sizeof options, BNNT_ABI, 1, kernels, nullptr, nullptr};
   while (status == BNNT_MEMORY) {
     memory = needed == 0 ? nullptr : pages(needed);
-    status = bnnt_open(file.data, file.size, kernels, memory, needed, &model.session, &needed, &failure);
+    status = bnnt_open(file.data, file.size, &options, memory, needed, &model.session, &needed, &failure);
   }
   if (status != BNNT_OK)
     return error.fail(status, text(path), ": ", static_cast<const char *>(failure.text));

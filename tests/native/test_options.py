@@ -1,0 +1,141 @@
+"""The C API's options: a struct that can grow, and workers in any order that change no byte."""
+
+import ctypes
+import random
+import threading
+
+import numpy as np
+import pytest
+
+from bnn_toolchain.converters.onnx import to_bytes
+from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.runtime.engines.native import library as native
+from tests.converters.graphs import fused, images, mixed
+
+
+def serial(threads):
+    return native.Workers(threads, lambda count, task: [task(index, 0) for index in range(count)] and None)
+
+
+def shuffled(threads):
+    """Another order in every layer, and any worker."""
+    draw = random.Random(0)
+
+    def run(count, task):
+        for index in draw.sample(range(count), count):
+            task(index, draw.randrange(threads))
+
+    return native.Workers(threads, run)
+
+
+def at_once(threads):
+    """Real threads, each a worker of its own, that take the next task as they get to it."""
+
+    def run(count, task):
+        left, lock = iter(range(count)), threading.Lock()
+
+        def work(worker):
+            while True:
+                with lock:
+                    index = next(left, None)
+                if index is None:
+                    return
+                task(index, worker)
+
+        pool = [threading.Thread(target=work, args=(worker,)) for worker in range(threads)]
+        for thread in pool:
+            thread.start()
+        for thread in pool:
+            thread.join()
+
+    return native.Workers(threads, run)
+
+
+@pytest.mark.parametrize("workers", [serial, shuffled, at_once])
+@pytest.mark.parametrize("threads", [1, 2, 3, 7])
+@pytest.mark.parametrize("make", [fused, mixed])
+def test_the_bytes_are_the_same_for_any_workers(make, threads, workers):
+    rng = np.random.default_rng(5)
+    graph = make(rng)
+    pixels = images(rng, graph.spec, 4)
+    for kernels in native.kernel_sets():
+        logits, hidden = native.load(to_bytes(graph), kernels).run_hidden(pixels)
+        found, bits = native.load(to_bytes(graph), kernels, workers(threads)).run_hidden(pixels)
+        assert found.tobytes() == logits.tobytes()
+        assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in hidden.items()}
+
+
+def test_every_task_runs_once_and_one_thread_needs_no_call():
+    rng = np.random.default_rng(5)
+    graph = fused(rng)
+    counts = []
+
+    def run(count, task):
+        counts.append(count)
+        for index in range(count):
+            task(index, 0)
+
+    native.load(to_bytes(graph), workers=native.Workers(3, run)).run(images(rng, graph.spec, 1))
+    assert counts and all(2 <= count <= 12 for count in counts)
+    counts.clear()
+    native.load(to_bytes(graph), workers=native.Workers(1, run)).run(images(rng, graph.spec, 1))
+    assert counts == []
+
+
+def test_scratch_grows_with_the_workers():
+    data = to_bytes(fused(np.random.default_rng(5)))
+    sizes = [native.load(data, workers=serial(threads)).memory_bytes for threads in (1, 2, 3)]
+    assert sizes[0] == native.load(data).memory_bytes
+    assert sizes[2] - sizes[1] == sizes[1] - sizes[0] > 0
+
+
+def opened(options):
+    """What bnnt_open says to ``options``."""
+    session = native.load(to_bytes(fused(np.random.default_rng(5))))
+    library, error, needed = session._library, native._Error(), ctypes.c_size_t()
+    opened = ctypes.c_void_p()
+    status = library.bnnt_open(
+        session._model, len(session._model), ctypes.cast(options, ctypes.POINTER(native._Options)), None, 0,
+        ctypes.byref(opened), ctypes.byref(needed), ctypes.byref(error),
+    )  # fmt: skip
+    return status, error.text.decode()
+
+
+class Grown(ctypes.Structure):
+    _fields_ = (("options", native._Options), ("later", ctypes.c_int64))
+
+
+def test_a_struct_of_another_size():
+    size = ctypes.sizeof(native._Options)
+    for given in (size, native._Options.kernels.offset):  # a program of an older header lacks the last members
+        assert opened(ctypes.pointer(native._Options(given, native.ABI)))[0] == native._MEMORY
+    grown = Grown(native._Options(ctypes.sizeof(Grown), native.ABI), 0)
+    assert opened(ctypes.pointer(grown))[0] == native._MEMORY
+    grown.later = 1
+    assert opened(ctypes.pointer(grown)) == (4, f"bnnt_open: an option at byte {size} that this library does not know")
+    assert opened(ctypes.pointer(native._Options(8, native.ABI)))[1].startswith("bnnt_open: options.struct_size is 8")
+    assert opened(None)[0] == native._MEMORY
+
+
+def test_a_program_of_another_header():
+    options = native._Options(ctypes.sizeof(native._Options), native.ABI + 1)
+    words = "the program was compiled for ABI 2 of bnnt, the library has 1: compile it with this library's bnnt.h"
+    assert opened(ctypes.pointer(options)) == (4, words)
+
+
+def test_a_library_of_another_abi(monkeypatch):
+    monkeypatch.setattr(native, "ABI", 2)
+    native._library.cache_clear()
+    with pytest.raises(Unavailable, match=r"has ABI 1, not 2: delete its folder"):
+        native.kernel_sets()
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 2**31 - 1])
+def test_numbers_of_threads_that_cannot_be(threads):
+    with pytest.raises(UsageError, match=f"{threads} threads, from 1 to 1024 are possible"):
+        native.load(to_bytes(fused(np.random.default_rng(5))), workers=serial(threads))
+
+
+def test_threads_need_somebody_to_run_them():
+    options = native._Options(ctypes.sizeof(native._Options), native.ABI, 2)
+    assert opened(ctypes.pointer(options)) == (4, "bnnt_open: 2 threads without parallel_for, which runs them")
