@@ -2,6 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
+CPP := $(shell find runtime/native tests/native -name '*.[ch]pp' -o -name '*.h')
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: demo test test-mutations test-larq lint format clean
@@ -24,12 +25,14 @@ test-larq: .venv/.test
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	rm -rf build/lib build/typed && $(PIP) install --no-deps --target build/typed .
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnn_toolchain
 
 format: .venv/.test
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/clang-format -i $(CPP)
 
 .venv/.demo: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

@@ -82,7 +82,8 @@ bool read_options(const bnnt_options *given, bnnt_options &options, Error &error
   __builtin_memcpy(&options, given, given->struct_size < sizeof options ? given->struct_size : sizeof options);
   options.threads = options.threads == 0 ? 1 : options.threads;
   if (options.threads < 1 || options.threads > most_threads)
-    return error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads, from 1 to ", most_threads, " are possible");
+    return error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads, from 1 to ", most_threads,
+                      " are possible");
   return options.threads == 1 || options.parallel_for != nullptr ||
          error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads without parallel_for, which runs them");
 }
@@ -141,8 +142,7 @@ bnnt_status bnnt_open(const void *model, size_t model_bytes, const bnnt_options 
   *session = nullptr;
   Arena arena(memory, memory_bytes);
   bnnt_session *opened = nullptr;
-  const bnnt_status status =
-      open({static_cast<const uint8_t *>(model), model_bytes}, options, arena, opened, failure);
+  const bnnt_status status = open({static_cast<const uint8_t *>(model), model_bytes}, options, arena, opened, failure);
   if (status == BNNT_OK)
     *session = opened;
   if (status != BNNT_MEMORY)
@@ -196,7 +196,8 @@ bnnt_status bnnt_describe_node(const bnnt_session *session, int32_t index, bnnt_
   return BNNT_OK;
 }
 
-bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count, float *logits, const bnnt_trace *trace) {
+bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count, float *logits,
+                     const bnnt_trace *trace) {
   static constexpr bnnt_trace none{};
   const bnnt_trace &report = trace == nullptr ? none : *trace;
   if (session == nullptr || (count > 0 && (images == nullptr || logits == nullptr)) ||

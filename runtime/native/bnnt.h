@@ -51,8 +51,8 @@ typedef struct bnnt_session bnnt_session;
 
 typedef void (*bnnt_task)(void *argument, size_t index, int32_t worker);
 
-/* Calls task(argument, index, worker) once for every index below `count`, in any order, and returns when all have ended.
- * `worker` is below the options' `threads`; tasks that go on at the same time have different ones. */
+/* Calls task(argument, index, worker) once for every index below `count`, in any order, and returns when all have
+ * ended. `worker` is below the options' `threads`; tasks that go on at the same time have different ones. */
 typedef void (*bnnt_parallel_for)(void *context, size_t count, bnnt_task task, void *argument);
 
 /* How a model is run. Later versions add members at the end; what is not 0 there, and unknown here, is refused. */
@@ -82,14 +82,14 @@ typedef struct bnnt_info {
 
 /* One node and the value that it yields. */
 typedef struct bnnt_node {
-  const char *name;      /* UTF-8, ends with 0 */
-  const char *op;        /* as in the file, e.g. "BinaryConv2dThreshold" */
-  const char *kernel;    /* what computes it, e.g. "bits avx512" */
-  int32_t kind;          /* bnnt_kind */
-  int32_t rank;          /* 1: [F]; 3: [H, W, C] */
+  const char *name;   /* UTF-8, ends with 0 */
+  const char *op;     /* as in the file, e.g. "BinaryConv2dThreshold" */
+  const char *kernel; /* what computes it, e.g. "bits avx512" */
+  int32_t kind;       /* bnnt_kind */
+  int32_t rank;       /* 1: [F]; 3: [H, W, C] */
   int32_t shape[3];
-  size_t bytes;          /* of the value, for one image */
-  size_t hidden_offset;  /* bits: where it lies in one image's hidden bytes */
+  size_t bytes;         /* of the value, for one image */
+  size_t hidden_offset; /* bits: where it lies in one image's hidden bytes */
 } bnnt_node;
 
 /* What bnnt_run shall report besides the logits; a NULL member is not reported. */

@@ -1,5 +1,5 @@
-// Opens, and where that succeeds runs, seeded mutations of valid model files. Built with sanitizers, which end the program
-// at the first wrong access; every file and every session lies in memory of exactly its size.
+// Opens, and where that succeeds runs, seeded mutations of valid model files. Built with sanitizers, which end the
+// program at the first wrong access; every file and every session lies in memory of exactly its size.
 //
 //     fuzz COUNT SEED FILE…    prints {"refused": …, "large": …, "ran": …}
 
@@ -31,7 +31,8 @@ struct Random {
   }
 };
 
-static const uint64_t numbers[] = {0, 1, 2, 3, 7, 8, 9, 255, 256, 1u << 20, 0x7fffffff, 0x80000000, 1ull << 40, 1ull << 63, ~0ull};
+static const uint64_t numbers[] = {0,   1,        2,          3,          7,          8,          9,    255,
+                                   256, 1u << 20, 0x7fffffff, 0x80000000, 1ull << 40, 1ull << 63, ~0ull};
 static const uint8_t edges[] = {0x00, 0x01, 0x7f, 0x80, 0xff};
 
 // Changes that ignore what the bytes mean: most of them break the file's structure.
@@ -99,12 +100,14 @@ static void append(Bytes &to, uint64_t value) {
 static bool split(const Bytes &message, std::vector<Field> &fields) {
   for (size_t at = 0; at < message.size();) {
     Field field;
-    if (!varint(message, at, field.tag) || (field.wire() != 0 && field.wire() != 2) || !varint(message, at, field.value))
+    if (!varint(message, at, field.tag) || (field.wire() != 0 && field.wire() != 2) ||
+        !varint(message, at, field.value))
       return false;
     if (field.wire() == 2) {
       if (field.value > message.size() - at)
         return false;
-      field.payload.assign(message.begin() + static_cast<long>(at), message.begin() + static_cast<long>(at + field.value));
+      field.payload.assign(message.begin() + static_cast<long>(at),
+                           message.begin() + static_cast<long>(at + field.value));
       at += field.value;
     }
     fields.push_back(field);
@@ -156,7 +159,8 @@ static Bytes edit(const Bytes &message, int depth, Random &random) {
   }
   default:
     if (field.wire() == 0)
-      field.value = random.below(2) == 0 ? numbers[random.below(sizeof numbers / sizeof *numbers)] : field.value + random.below(5) - 2;
+      field.value = random.below(2) == 0 ? numbers[random.below(sizeof numbers / sizeof *numbers)]
+                                         : field.value + random.below(5) - 2;
     else if (field.payload.empty() || random.below(4) == 0)
       field.payload.resize(random.below(2 * field.payload.size() + 2), 1);
     else
@@ -201,7 +205,8 @@ static void one(const Bytes &content, const char *kernels, Random &random, Count
   if (status == BNNT_OK) {
     bnnt_info info;
     bnnt_describe(session, &info);
-    const size_t bytes = static_cast<size_t>(info.height) * static_cast<size_t>(info.width) * static_cast<size_t>(info.channels);
+    const size_t bytes =
+        static_cast<size_t>(info.height) * static_cast<size_t>(info.width) * static_cast<size_t>(info.channels);
     if (bytes > most) {
       ++counts.large;
     } else {

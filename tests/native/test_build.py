@@ -27,6 +27,8 @@ from .host import expected_kernel_sets
 
 ZIG = (sys.executable, "-m", "ziglang")
 CORE = ("", "file", "model", "layer", "elementwise", "kernels", "kernels/portable")
+# Sizes of 64 bits that a machine of 32 would cut, a case that a switch lacks, and the usual.
+WARNINGS = ("-Werror", "-Wall", "-Wextra", "-Wswitch", "-Wshadow", "-Wconversion", "-Wshorten-64-to-32", "-Wcast-qual")
 BARE = (
     ("thumb-freestanding-eabi", "cortex_m0"),
     ("thumb-freestanding-eabi", "cortex_m4"),
@@ -42,8 +44,8 @@ def core_sources():
 def test_the_core_compiles_for_machines_without_an_operating_system(tmp_path, triple, cpu):
     def compile_one(source):
         made = tmp_path / f"{source.parent.name}-{source.stem}.o"
-        flags = ("-std=c++20", "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off", "-Werror")
-        command = [*ZIG, "c++", "-target", triple, f"-mcpu={cpu}", *flags, "-c", source, "-o", made]
+        flags = ("-std=c++20", "-Os", "-ffreestanding", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off")
+        command = [*ZIG, "c++", "-target", triple, f"-mcpu={cpu}", *flags, *WARNINGS, "-c", source, "-o", made]
         subprocess.run(command, check=True, capture_output=True)
         return made
 

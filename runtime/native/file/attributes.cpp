@@ -19,7 +19,8 @@ bool find_attribute(const FileNode &node, const char *key, uint64_t wanted, Byte
       else if (part.is(20, Wire::varint))
         type = part.value;
       else if (!part.is(3, Wire::varint) && part.number != 8)
-        return error.fail(BNNT_FORMAT, node.name, ": an attribute of ", node.type, " has a form that bnnt does not write");
+        return error.fail(BNNT_FORMAT, node.name, ": an attribute of ", node.type,
+                          " has a form that bnnt does not write");
     }
     if (attribute.damaged())
       return error.fail(BNNT_FORMAT, foreign);
@@ -34,7 +35,8 @@ bool find_attribute(const FileNode &node, const char *key, uint64_t wanted, Byte
 bool within(const FileNode &node, const char *key, int64_t value, int64_t low, int64_t high, Error &error) {
   if (low <= value && value <= high)
     return true;
-  return error.fail(BNNT_FORMAT, node.name, ": the attribute '", key, "' is ", value, ", outside [", low, ", ", high, "]");
+  return error.fail(BNNT_FORMAT, node.name, ": the attribute '", key, "' is ", value, ", outside [", low, ", ", high,
+                    "]");
 }
 
 } // namespace

@@ -233,8 +233,7 @@ bool read_file(Bytes model, File &file, Error &error) {
   if (reader.damaged() || file.graph.data == nullptr)
     return error.fail(BNNT_FORMAT, foreign);
   if (format.data == nullptr)
-    return error.fail(BNNT_FORMAT,
-                      "an ONNX file, but not one that bnnt wrote: export the PyTorch model with bnnt");
+    return error.fail(BNNT_FORMAT, "an ONNX file, but not one that bnnt wrote: export the PyTorch model with bnnt");
   if (!(format == "1"))
     return error.fail(BNNT_FORMAT, "format '", format, "' of bnnt; this version reads '1': export the model again");
   if (ir != 8 || onnx != 18 || bnnt != 1)

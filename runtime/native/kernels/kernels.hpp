@@ -1,12 +1,13 @@
-// What a kernel set offers. Every set computes the same bytes; tests/kernel_test.cpp holds each function to plain loops.
+// What a kernel set offers. Every set computes the same bytes; tests/kernel_test.cpp holds each function to plain
+// loops.
 //
-// Why popcounts are sums. With x and w in {-1, +1} and bits that say which are -1, a product is -1 exactly where the bits
-// differ. Of K products d differ, so the sum is (K - d) - d = K - 2 * popcount(x xor w): base = K, shift = 1. Bits behind
-// the last input are 0 on both sides, never differ, and count for nothing because K does not count them.
+// Why popcounts are sums. With x and w in {-1, +1} and bits that say which are -1, a product is -1 exactly where the
+// bits differ. Of K products d differ, so the sum is (K - d) - d = K - 2 * popcount(x xor w): base = K, shift = 1. Bits
+// behind the last input are 0 on both sides, never differ, and count for nothing because K does not count them.
 //
-// Why bit planes are sums. An accumulator a >= low is low + the sum of 2^p * a_p over the bits a_p of a - low. For a weight
-// w with bit b (1 where w = -1), w * a_p = (a_p xor b) - b. So each plane is one popcount, and what is left, low * (sum of
-// w) - (2^planes - 1) * (number of -1), depends on the weights alone: `Layer::base`.
+// Why bit planes are sums. An accumulator a >= low is low + the sum of 2^p * a_p over the bits a_p of a - low. For a
+// weight w with bit b (1 where w = -1), w * a_p = (a_p xor b) - b. So each plane is one popcount, and what is left, low
+// * (sum of w) - (2^planes - 1) * (number of -1), depends on the weights alone: `Layer::base`.
 #pragma once
 
 #include "../model/model.hpp"
@@ -26,8 +27,8 @@ struct Dots {
   size_t stride;
 };
 
-// One output row of a layer with float32 weights [group][block][tap][input][lane]: products in the order tap, input, each
-// product and each sum rounded, starting from the bias.
+// One output row of a layer with float32 weights [group][block][tap][input][lane]: products in the order tap, input,
+// each product and each sum rounded, starting from the bias.
 struct Sums {
   const Layer *layer;
   const float *x; // NHWC

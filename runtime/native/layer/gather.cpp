@@ -99,7 +99,8 @@ void gather_planes(const Layer &layer, const Value &x, const int32_t *from, int6
         eight |= static_cast<uint64_t>(values[i + lane] >> first & 0xff) << 8 * lane;
       eight = transpose(eight);
       for (int32_t p = first; p < first + 8 && p < layer.planes; ++p)
-        patches[static_cast<size_t>(p) * bytes + static_cast<size_t>(i / 8)] = static_cast<uint8_t>(eight >> 8 * (p - first));
+        patches[static_cast<size_t>(p) * bytes + static_cast<size_t>(i / 8)] =
+            static_cast<uint8_t>(eight >> 8 * (p - first));
     }
   }
 }

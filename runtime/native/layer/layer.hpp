@@ -7,8 +7,8 @@ namespace bnnt {
 
 constexpr size_t tile = 32; // pixels whose windows are packed at a time
 
-// What a layer's run needs besides its buffers: the image with its padding around it, which all tasks share, and what each
-// worker has for itself, as offsets into that.
+// What a layer's run needs besides its buffers: the image with its padding around it, which all tasks share, and what
+// each worker has for itself, as offsets into that.
 struct LayerScratch {
   uint64_t shared = 0;  // bytes
   uint64_t patches = 0; // packed windows

@@ -29,9 +29,10 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
 // packed here, not by the layer before.
 void fill_packed(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  const uint64_t tap_bits = static_cast<uint64_t>(layer.method == Method::bits ? round_up(layer.inputs, 8) : layer.inputs);
+  const uint64_t inputs = static_cast<uint64_t>(layer.inputs);
+  const uint64_t tap_bits = layer.method == Method::bits ? round_up(inputs, 8) : inputs;
   const uint64_t word_bits = 8 * kernels.word;
-  __builtin_memset(layer.weights, 0, weight_bytes(layer, kernels));
+  __builtin_memset(layer.weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
   for (int64_t g = 0; g < layer.group; ++g) {
     for (int64_t o = 0; o < layer.outputs; ++o) {
       const uint64_t slot = static_cast<uint64_t>(g * layer.blocked + o);
@@ -64,7 +65,8 @@ float weight_of(const Node &node, uint64_t output, int64_t tap, int64_t input) {
     return sign_bit(node, output, tap, input) ? -1.0f : 1.0f;
   const uint64_t inputs = static_cast<uint64_t>(node.layer.inputs);
   const uint64_t taps = static_cast<uint64_t>(node.layer.taps());
-  return node.weight->real((output * inputs + static_cast<uint64_t>(input)) * taps + static_cast<uint64_t>(tap));
+  return node.weight->real(
+      static_cast<size_t>((output * inputs + static_cast<uint64_t>(input)) * taps + static_cast<uint64_t>(tap)));
 }
 
 // The blocks of products: values of one row of taps side by side, `pair` of them a word.
@@ -72,12 +74,13 @@ void fill_narrow(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
   const int64_t row = layer.window.kernel[1] * layer.inputs;
   const uint64_t pair = kernels.pair, block = layer.block;
-  __builtin_memset(layer.weights, 0, weight_bytes(layer, kernels));
+  __builtin_memset(layer.weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
   int16_t *to = reinterpret_cast<int16_t *>(layer.weights);
   for (uint64_t o = 0; o < static_cast<uint64_t>(layer.outputs); ++o)
     for (int64_t tap = 0; tap < layer.taps(); ++tap)
       for (int64_t i = 0; i < layer.inputs; ++i) {
-        const uint64_t value = static_cast<uint64_t>(tap * layer.inputs + i), in_row = value % static_cast<uint64_t>(row);
+        const uint64_t value = static_cast<uint64_t>(tap * layer.inputs + i),
+                       in_row = value % static_cast<uint64_t>(row);
         const uint64_t word = value / static_cast<uint64_t>(row) * layer.run + in_row / pair;
         const uint64_t at = (o / block * layer.runs * layer.run + word) * block + o % block;
         to[at * pair + in_row % pair] = sign_bit(node, o, tap, i) ? -1 : 1;

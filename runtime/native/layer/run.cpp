@@ -103,7 +103,8 @@ void packed_row(const Run &run, int64_t row, int32_t *sums) {
     for (int64_t g = 0; g < layer.group; ++g) {
       for (size_t p = 0; p < count; ++p)
         gather_bits(layer, run.x, run.from, row, first + static_cast<int64_t>(p), g, patches + p * window, window);
-      run.kernels.disagreements(packed(run, g, count, sums + static_cast<size_t>(first) * static_cast<size_t>(layer.stride)));
+      run.kernels.disagreements(
+          packed(run, g, count, sums + static_cast<size_t>(first) * static_cast<size_t>(layer.stride)));
     }
   }
 }
@@ -154,15 +155,16 @@ void sums_row(const Run &run, int64_t row, int32_t *sums) {
   case Method::planes:
     return planes_row(run, row, sums);
   case Method::narrow:
-    return run.kernels.products(straight(run, run.input, static_cast<size_t>(run.x.channels) * sizeof(int16_t), row, sums));
+    return run.kernels.products(
+        straight(run, run.input, static_cast<size_t>(run.x.channels) * sizeof(int16_t), row, sums));
   case Method::real:
     return run.kernels.sums({&run.layer, reinterpret_cast<const float *>(run.from), run.x.height, run.x.width, row,
                              reinterpret_cast<float *>(sums), stride});
   }
 }
 
-// The maximum over a window of rows of sums, whose slot is their number modulo kept_rows; `pooled` ends with the room for
-// the maximum over the rows alone.
+// The maximum over a window of rows of sums, whose slot is their number modulo kept_rows; `pooled` ends with the room
+// for the maximum over the rows alone.
 void pool_row(const Run &run, int64_t width, const int32_t *sums, int64_t first, int64_t end, int32_t *pooled) {
   const Window &pool = run.node.pool;
   const size_t stride = static_cast<size_t>(run.layer.stride), channels = static_cast<size_t>(run.layer.channels());
@@ -224,8 +226,8 @@ void pooled_rows(const Run &run, int64_t begin, int64_t end) {
   }
 }
 
-// The rows of a layer's value in as many tasks as keep all workers busy though some are slower. A task that begins in the
-// middle of the rows of a pooling window computes them again: the same sums.
+// The rows of a layer's value in as many tasks as keep all workers busy though some are slower. A task that begins in
+// the middle of the rows of a pooling window computes them again: the same sums.
 struct Tasks {
   const Run &run;
   const bnnt_session &session;
@@ -252,8 +254,16 @@ void run_layer(const Call &call) {
     pad_input<int32_t>(call, call.x.channels, static_cast<int16_t>(layer.pad_value));
   else if (copied)
     pad_input<uint8_t>(call, call.x.packed(), uint8_t{0});
-  const Run run{node,      layer,   call.x, call.result, *session.kernels, call.from, copied ? session.scratch : call.from,
-                call.to,   layer_scratch(node, call.result, *session.kernels), session.worker_scratch};
+  const Run run{node,
+                layer,
+                call.x,
+                call.result,
+                *session.kernels,
+                call.from,
+                copied ? session.scratch : call.from,
+                call.to,
+                layer_scratch(node, call.result, *session.kernels),
+                session.worker_scratch};
   const int64_t most = session.threads == 1 ? 1 : 4 * int64_t{session.threads};
   Tasks tasks{run, session, call.result.height < most ? call.result.height : most};
   if (tasks.count == 1)

@@ -11,7 +11,7 @@ constexpr int64_t largest = 0x7fffffff;         // of an attribute or a dimensio
 constexpr int64_t acc_limit = int64_t{1} << 24; // accumulators stay below
 
 // How large a network may be, as in converters/graph/size.py.
-constexpr int32_t most_nodes = 1024; // lookups and planning are quadratic
+constexpr int32_t most_nodes = 1024;                    // lookups and planning are quadratic
 constexpr int64_t most_elements = int64_t{1} << 26;     // of one value, and of the padded input of a window
 constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
 constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
@@ -37,7 +37,7 @@ struct Value {
   int64_t low = 0, high = 0; // of an accumulator
   int32_t last_use = 0;      // index of the last node that reads it
   uint64_t bytes = 0;
-  uint64_t offset = 0;       // in the session's buffers
+  uint64_t offset = 0; // in the session's buffers
   uint64_t hidden_offset = 0;
 
   int64_t pixels() const { return height * width; }
@@ -79,25 +79,25 @@ enum class Method : uint8_t {
 struct Layer {
   Window window;
   int64_t group = 1;
-  int64_t inputs = 1;     // channels of one group
-  int64_t outputs = 1;    // channels of one group
+  int64_t inputs = 1;            // channels of one group
+  int64_t outputs = 1;           // channels of one group
   int64_t height = 1, width = 1; // of the output, before pooling
   int64_t pad_value = 0;
   bool pad_counts = false; // real sums: taps outside the image are added
   Method method = Method::bits;
 
   // what the method makes of it
-  uint64_t block = 1;            // outputs that the kernel computes at a time
-  int64_t blocked = 0;           // outputs of one group, rounded up to blocks
-  uint64_t stride = 0;           // int32 elements between two pixels of a row of sums
-  uint64_t runs = 1, run = 0;    // words of one window, as in Dots
-  uint64_t input_bytes = 0;      // of the padded image that windows are read from; 0: they are packed one by one
-  int32_t planes = 0;            // bit planes
-  int64_t low = 0;               // planes: the accumulator that is stored as 0
-  uint8_t *weights = nullptr;    // as the method's kernel wants them
-  int32_t *tap_sums = nullptr;   // bits with pad_value 0: [tap][channel], what the taps outside must not add
-  uint32_t *base = nullptr;      // planes: [group][blocked outputs], what does not depend on the image
-  float *bias = nullptr;         // real: [group][blocked outputs]
+  uint64_t block = 1;          // outputs that the kernel computes at a time
+  int64_t blocked = 0;         // outputs of one group, rounded up to blocks
+  uint64_t stride = 0;         // int32 elements between two pixels of a row of sums
+  uint64_t runs = 1, run = 0;  // words of one window, as in Dots
+  uint64_t input_bytes = 0;    // of the padded image that windows are read from; 0: they are packed one by one
+  int32_t planes = 0;          // bit planes
+  int64_t low = 0;             // planes: the accumulator that is stored as 0
+  uint8_t *weights = nullptr;  // as the method's kernel wants them
+  int32_t *tap_sums = nullptr; // bits with pad_value 0: [tap][channel], what the taps outside must not add
+  uint32_t *base = nullptr;    // planes: [group][blocked outputs], what does not depend on the image
+  float *bias = nullptr;       // real: [group][blocked outputs]
 
   int64_t taps() const { return window.taps(); }
   int64_t weights_of_one() const { return taps() * inputs; }
@@ -117,14 +117,14 @@ struct Node {
   Weights weights = Weights::none;
   bool pooled = false; // a layer that ends with pooling
   Layer layer;
-  Window pool; // MaxPool and the pooled layer
+  Window pool;        // MaxPool and the pooled layer
   int64_t offset = 0; // PixelInput
 
   const Tensor *weight = nullptr, *bias = nullptr;
   const Tensor *tau = nullptr, *flip = nullptr, *scale = nullptr, *shift = nullptr; // one number a channel
 
-  int32_t *taus = nullptr;   // [channels rounded up], clamped so that a difference cannot overflow
-  uint8_t *flips = nullptr;  // [packed channels]
+  int32_t *taus = nullptr;                    // [channels rounded up], clamped so that a difference cannot overflow
+  uint8_t *flips = nullptr;                   // [packed channels]
   float *scales = nullptr, *shifts = nullptr; // [channels]
 
   bool thresholded() const { return tau != nullptr; }
@@ -156,10 +156,10 @@ struct Parts; // of a node of the file that is being read
 // in operators.cpp is all that there is to add an operator to.
 struct Operator {
   const char *domain, *name;
-  int32_t values;                      // earlier values that it reads
-  unsigned kinds;                      // of the first one, a bit each
-  bool (*read)(Parts &, Node &);       // attributes and tensors besides the parameters; null: none
-  Parameter parameters[2];             // null keys behind the last
+  int32_t values;                // earlier values that it reads
+  unsigned kinds;                // of the first one, a bit each
+  bool (*read)(Parts &, Node &); // attributes and tensors besides the parameters; null: none
+  Parameter parameters[2];       // null keys behind the last
   bool (*infer)(Node &, const bnnt_session &, const Value &x, Value &result, Error &);
   void (*run)(const Call &);
 };

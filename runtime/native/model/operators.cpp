@@ -45,8 +45,8 @@ struct Parts {
   bool reads(const Node &node, int32_t rank) {
     const Value &x = session.values[node.inputs[0]];
     return (x.rank == rank && x.kind != Kind::pixels) ||
-           error.fail(BNNT_UNSUPPORTED, node.name, ": ", node.op->name, " does not take the value '", x.name, "' of rank ",
-                      x.rank);
+           error.fail(BNNT_UNSUPPORTED, node.name, ": ", node.op->name, " does not take the value '", x.name,
+                      "' of rank ", x.rank);
   }
 
   bool integer(const char *key, int64_t low, int64_t high, int64_t &value) {
@@ -64,7 +64,8 @@ struct Parts {
     const int64_t row = weight.dims[weight.rank - 1];
     if (row != (count + 7) / 8)
       return error.fail(BNNT_FORMAT, from.name, ": ", row, " bytes of weights for ", count, " input channels");
-    for (size_t end = static_cast<size_t>(row); count % 8 != 0 && end <= weight.data.size; end += static_cast<size_t>(row))
+    for (size_t end = static_cast<size_t>(row); count % 8 != 0 && end <= weight.data.size;
+         end += static_cast<size_t>(row))
       if (weight.data.data[end - 1] >> (count % 8) != 0)
         return error.fail(BNNT_FORMAT, from.name, ": the tail bits of its weights are not 0");
     return true;

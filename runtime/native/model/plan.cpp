@@ -9,8 +9,8 @@ namespace {
 
 constexpr uint64_t slack = 64; // kernels read and write whole blocks
 
-// Gives every value its place in one buffer: the lowest gap between the values that are alive with it. The pixels lie in
-// the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
+// Gives every value its place in one buffer: the lowest gap between the values that are alive with it. The pixels lie
+// in the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
 uint64_t place_values(bnnt_session &session, int32_t *alive) {
   uint64_t total = 0;
   int32_t count = 0; // values alive, by offset

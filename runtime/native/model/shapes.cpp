@@ -141,7 +141,8 @@ bool as_mean(Node &node, const bnnt_session &, const Value &x, Value &result, Er
 
 bool as_sum(Node &node, const bnnt_session &session, const Value &x, Value &, Error &error) {
   const Value &y = session.values[node.inputs[1]];
-  if (y.kind == Kind::real && y.rank == x.rank && y.height == x.height && y.width == x.width && y.channels == x.channels)
+  if (y.kind == Kind::real && y.rank == x.rank && y.height == x.height && y.width == x.width &&
+      y.channels == x.channels)
     return true;
   return error.fail(BNNT_UNSUPPORTED, node.name, ": Add takes two real values of one shape");
 }
@@ -158,8 +159,8 @@ bool infer(Node &node, const bnnt_session &session, Value &result, Error &error)
   if (!node.op->infer(node, session, x, result, error) ||
       !bounded(node, result.height, result.width, result.channels, error))
     return false;
-  result.bytes = static_cast<uint64_t>(result.kind == Kind::bits ? result.pixels() * result.packed()
-                                                                 : 4 * result.elements());
+  result.bytes =
+      static_cast<uint64_t>(result.kind == Kind::bits ? result.pixels() * result.packed() : 4 * result.elements());
   return true;
 }
 

@@ -47,8 +47,8 @@ bool parse(int count, char **from, Arguments &arguments, Error &error) {
   const struct {
     const char *name;
     const char **value;
-  } valued[] = {{"--images", &arguments.images},   {"--logits", &arguments.logits},   {"--digests", &arguments.digests},
-                {"--golden", &arguments.golden},   {"--bench", &arguments.seconds},   {"--kernels", &arguments.kernels}};
+  } valued[] = {{"--images", &arguments.images}, {"--logits", &arguments.logits}, {"--digests", &arguments.digests},
+                {"--golden", &arguments.golden}, {"--bench", &arguments.seconds}, {"--kernels", &arguments.kernels}};
   for (int i = 1; i < count; ++i) {
     bool taken = false;
     for (const auto &option : valued) {
@@ -103,8 +103,7 @@ bool run(const Arguments &arguments, const Model &model, Text &json, bool &equal
     return false;
   if (arguments.describe)
     describe(model, json);
-  if (arguments.images != nullptr &&
-      !run_images(model, images, arguments.logits, arguments.digests, json, error))
+  if (arguments.images != nullptr && !run_images(model, images, arguments.logits, arguments.digests, json, error))
     return false;
   if (arguments.golden != nullptr && !check_golden(model, arguments.golden, json, equal, error))
     return false;

@@ -78,7 +78,8 @@ bool read_images(const Model &model, const char *path, Npy &images, Error &error
                     images.shape[3], "], the model takes [", info.height, ", ", info.width, ", ", info.channels, "]");
 }
 
-bool run_images(const Model &model, const Npy &images, const char *logits, const char *digests, Text &json, Error &error) {
+bool run_images(const Model &model, const Npy &images, const char *logits, const char *digests, Text &json,
+                Error &error) {
   const Results results = run(model, images);
   uint64_t shape[Npy::most];
   const int32_t rank = output_shape(model.info, images.shape[0], shape);

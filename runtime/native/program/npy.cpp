@@ -86,7 +86,8 @@ bool read_npy(const char *path, const char *type, int32_t rank, Npy &array, Erro
   return true;
 }
 
-bool write_npy(const char *path, const char *type, int32_t rank, const uint64_t *shape, const void *data, Error &error) {
+bool write_npy(const char *path, const char *type, int32_t rank, const uint64_t *shape, const void *data,
+               Error &error) {
   Text header(1024);
   header.put("\x93NUMPY\x01");
   header.put(Bytes{reinterpret_cast<const uint8_t *>("\0\0\0"), 3}); // minor version, then the length
@@ -103,7 +104,8 @@ bool write_npy(const char *path, const char *type, int32_t rank, const uint64_t 
   const size_t length = header.size() - 10;
   header.at(8) = static_cast<uint8_t>(length & 0xff);
   header.at(9) = static_cast<uint8_t>(length >> 8);
-  return write_whole_file(path, header.bytes(), {static_cast<const uint8_t *>(data), static_cast<size_t>(bytes)}, error);
+  return write_whole_file(path, header.bytes(), {static_cast<const uint8_t *>(data), static_cast<size_t>(bytes)},
+                          error);
 }
 
 } // namespace bnnt

@@ -1,5 +1,5 @@
-// What bnnt-run wants of the operating system. It talks to Linux itself: a static program without a C library is small and
-// links at once for every CPU, while a cross-built C library costs a minute.
+// What bnnt-run wants of the operating system. It talks to Linux itself: a static program without a C library is small
+// and links at once for every CPU, while a cross-built C library costs a minute.
 #pragma once
 
 #include "../basic.hpp"

@@ -7,18 +7,45 @@ namespace bnnt {
 namespace {
 
 #if defined(__x86_64__)
-enum : long { sys_read = 0, sys_write = 1, sys_close = 3, sys_mmap = 9, sys_getpid = 39, sys_fsync = 74, sys_clock_gettime = 228, sys_exit_group = 231, sys_openat = 257, sys_unlinkat = 263, sys_renameat = 264 };
+enum : long {
+  sys_read = 0,
+  sys_write = 1,
+  sys_close = 3,
+  sys_mmap = 9,
+  sys_getpid = 39,
+  sys_fsync = 74,
+  sys_clock_gettime = 228,
+  sys_exit_group = 231,
+  sys_openat = 257,
+  sys_unlinkat = 263,
+  sys_renameat = 264
+};
 
 long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
   register long r10 asm("r10") = d;
   register long r8 asm("r8") = e;
   register long r9 asm("r9") = f;
   long result;
-  asm volatile("syscall" : "=a"(result) : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9) : "rcx", "r11", "memory");
+  asm volatile("syscall"
+               : "=a"(result)
+               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
+               : "rcx", "r11", "memory");
   return result;
 }
 #elif defined(__aarch64__)
-enum : long { sys_unlinkat = 35, sys_renameat = 38, sys_openat = 56, sys_close = 57, sys_read = 63, sys_write = 64, sys_fsync = 82, sys_exit_group = 94, sys_clock_gettime = 113, sys_getpid = 172, sys_mmap = 222 };
+enum : long {
+  sys_unlinkat = 35,
+  sys_renameat = 38,
+  sys_openat = 56,
+  sys_close = 57,
+  sys_read = 63,
+  sys_write = 64,
+  sys_fsync = 82,
+  sys_exit_group = 94,
+  sys_clock_gettime = 113,
+  sys_getpid = 172,
+  sys_mmap = 222
+};
 
 long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
   register long x8 asm("x8") = number;
@@ -35,7 +62,7 @@ long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 
 #error "bnnt-run knows Linux on x86-64 and on arm64"
 #endif
 
-constexpr long here = -100; // AT_FDCWD
+constexpr long here = -100;                // AT_FDCWD
 constexpr long create = 01 | 0100 | 01000; // O_WRONLY | O_CREAT | O_TRUNC
 
 long of(const void *pointer) { return static_cast<long>(reinterpret_cast<uintptr_t>(pointer)); }
@@ -72,7 +99,7 @@ long write_all(long file, Bytes text) {
 }
 
 uint64_t now(long clock) {
-  struct timespec time {};
+  struct timespec time{};
   call(sys_clock_gettime, clock, of(&time));
   return static_cast<uint64_t>(time.tv_sec) * 1000000000u + static_cast<uint64_t>(time.tv_nsec);
 }

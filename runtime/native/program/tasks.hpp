@@ -17,7 +17,8 @@ void describe(const Model &model, Text &json);
 bool read_images(const Model &model, const char *path, Npy &images, Error &error);
 
 // Runs `images` and writes what is asked for; a path may be nullptr.
-bool run_images(const Model &model, const Npy &images, const char *logits, const char *digests, Text &json, Error &error);
+bool run_images(const Model &model, const Npy &images, const char *logits, const char *digests, Text &json,
+                Error &error);
 
 // Compares with images.npy, logits.npy and digests.npy of a folder.
 bool check_golden(const Model &model, const char *folder, Text &json, bool &equal, Error &error);

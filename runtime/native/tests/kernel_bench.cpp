@@ -1,6 +1,6 @@
-// How fast each kernel is: multiply-accumulates (MAC) per cycle on a few shapes of layers, beside the most that a loop of
-// the same instructions on registers alone reaches on this CPU. A product and a sum of a bit, an int16 or a float each are
-// one MAC.
+// How fast each kernel is: multiply-accumulates (MAC) per cycle on a few shapes of layers, beside the most that a loop
+// of the same instructions on registers alone reaches on this CPU. A product and a sum of a bit, an int16 or a float
+// each are one MAC.
 //
 // A cycle is the time of one exclusive or that waits for the one before, which every CPU of these targets does in one:
 // counters of cycles are closed to programs, and the time stamp of x86 ticks at a fixed rate. Under an emulator all of
@@ -55,8 +55,7 @@ template <class T> T *memory(size_t count, uint8_t fill) {
 
 // The kernel, the peak and the cycle take turns, and each counts by its best round: who else uses the machine, and how
 // fast its clock runs, changes from one moment to the next.
-template <class Call>
-void measure(const char *kernel, const char *shape, double macs, const Peak &peak, Call &&call) {
+template <class Call> void measure(const char *kernel, const char *shape, double macs, const Peak &peak, Call &&call) {
   double best[] = {1e30, 1e30, 1e30};
   size_t times[] = {1, 1, 1};
   const auto keep = [&](int which, auto &&timed) {
@@ -86,8 +85,8 @@ constexpr Convolution binary[] = {{28, 3, 64, 64}, {14, 3, 256, 256}, {1, 1, 409
 constexpr Convolution floats[] = {{28, 3, 3, 64}, {14, 1, 256, 64}};
 
 // A row of a convolution, its windows read straight from the image.
-void dots(const char *kernel, void (*run)(const Dots &), const Convolution &c, size_t word,
-          size_t values, size_t block, const Peak &peak) {
+void dots(const char *kernel, void (*run)(const Dots &), const Convolution &c, size_t word, size_t values, size_t block,
+          const Peak &peak) {
   const size_t pixel = round_up(c.channels, values) / values * word, row = (c.pixels + c.taps) * pixel;
   const size_t words = c.taps * c.channels / values, blocks = (c.outputs + block - 1) / block, stride = blocks * block;
   uint8_t *image = memory<uint8_t>(3 * row, 0x5a), *weights = memory<uint8_t>(blocks * block * 3 * words * word, 1);

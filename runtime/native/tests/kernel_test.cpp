@@ -1,4 +1,5 @@
-// Every function of every kernel set that this CPU runs, against plain loops over the same numbers: equal to the last bit.
+// Every function of every kernel set that this CPU runs, against plain loops over the same numbers: equal to the last
+// bit.
 //
 // The loops know nothing of words, blocks and tiles: each test packs its numbers as the set wants them. All memory ends
 // at an unmapped page, so a kernel that touches more than kernels.hpp says ends the program.
@@ -34,9 +35,7 @@ struct Windows {
 
   Windows(const Shape &of, size_t bytes)
       : word(bytes), pixel_step(of.gap + bytes), run_step(of.run * bytes + of.gap), shape(of) {}
-  size_t bytes() const {
-    return (shape.count - 1) * pixel_step + (shape.runs - 1) * run_step + shape.run * word;
-  }
+  size_t bytes() const { return (shape.count - 1) * pixel_step + (shape.runs - 1) * run_step + shape.run * word; }
   size_t length() const { return shape.runs * shape.run * word; } // bytes of one window
 
   // All windows one behind the other.
@@ -57,10 +56,10 @@ void pack(const uint8_t *rows, const Windows &windows, size_t block, uint8_t *to
 }
 
 // Runs `function` and compares; `expect(window, row)` is the plain loop. What lies between pixels must stay as it was.
-template <class Expect>
-void check_dots(const Kernels &set, const char *name, void (*function)(const Dots &), const Windows &windows,
-                size_t block, const Guarded<uint8_t> &x, const Guarded<uint8_t> &rows, int32_t base, int32_t shift,
-                const Expect &expect) {
+template <class Expect> void check_dots(const Kernels &set, const char *name, void (*function)(const Dots &),
+                                        const Windows &windows, size_t block, const Guarded<uint8_t> &x,
+                                        const Guarded<uint8_t> &rows, int32_t base, int32_t shift,
+                                        const Expect &expect) {
   const Shape &shape = windows.shape;
   const size_t blocks = (shape.outputs + block - 1) / block, stride = blocks * block + shape.gap % 5;
   Guarded<uint8_t> weights(blocks * block * windows.length(), 0);
@@ -127,7 +126,8 @@ void multiply(const Kernels &set, const Shape &shape, Pattern pattern, Noise &no
     memcpy(x.data() + i, &narrow, sizeof narrow);
   }
   for (size_t i = 0; i < rows.size(); i += 2) {
-    const bool negative = pattern == Pattern::checkerboard ? i % 4 != 0 : pattern == Pattern::random && noise.next() >> 63;
+    const bool negative =
+        pattern == Pattern::checkerboard ? i % 4 != 0 : pattern == Pattern::random && noise.next() >> 63;
     const int16_t narrow = negative ? -1 : 1;
     memcpy(rows.data() + i, &narrow, sizeof narrow);
   }
@@ -158,7 +158,8 @@ template <class Test> void dots(const Kernels &set, size_t gap_unit, Test &&test
     for (const size_t count : counts)
       test(set, Shape{count, 3, 2, outputs, gap_unit * (outputs % 7)}, Pattern::random, noise);
   for (int i = 0; i < 300; ++i) {
-    const Shape shape{noise.size(1, 40), noise.size(1, 7), noise.size(1, 90), noise.size(1, 70), gap_unit * noise.size(0, 9)};
+    const Shape shape{noise.size(1, 40), noise.size(1, 7), noise.size(1, 90), noise.size(1, 70),
+                      gap_unit * noise.size(0, 9)};
     test(set, shape, patterns[noise.size(0, 3)], noise);
   }
 }
@@ -172,8 +173,11 @@ void threshold(const Kernels &set) {
       Guarded<int32_t> acc(padded), taus(padded);
       Guarded<uint8_t> flips(bytes), out(bytes);
       for (size_t c = 0; c < padded; ++c) { // those behind the last channel hold anything
-        acc[c] = static_cast<int32_t>(c < channels ? noise.between(1 - acc_limit, acc_limit - 1) : noise.between(INT32_MIN, INT32_MAX));
-        taus[c] = static_cast<int32_t>(noise.between(0, 3) != 0 ? acc[c] + noise.between(-1, 1) : noise.next() >> 63 ? bound : -bound);
+        acc[c] = static_cast<int32_t>(c < channels ? noise.between(1 - acc_limit, acc_limit - 1)
+                                                   : noise.between(INT32_MIN, INT32_MAX));
+        taus[c] = static_cast<int32_t>(noise.between(0, 3) != 0 ? acc[c] + noise.between(-1, 1)
+                                       : noise.next() >> 63     ? bound
+                                                                : -bound);
         if (c >= channels)
           taus[c] = static_cast<int32_t>(noise.between(INT32_MIN, INT32_MAX));
       }
@@ -200,7 +204,9 @@ void maximum(const Kernels &set) {
     Guarded<int32_t> to(count), from(count), before(count);
     for (size_t i = 0; i < count; ++i) {
       to[i] = before[i] = static_cast<int32_t>(i % 5 == 0 ? INT32_MIN : noise.between(INT32_MIN, INT32_MAX));
-      from[i] = static_cast<int32_t>(i % 3 == 0 ? noise.between(INT32_MIN, INT32_MAX) : to[i] == INT32_MAX ? INT32_MAX : to[i] + 1);
+      from[i] = static_cast<int32_t>(i % 3 == 0           ? noise.between(INT32_MIN, INT32_MAX)
+                                     : to[i] == INT32_MAX ? INT32_MAX
+                                                          : to[i] + 1);
     }
     set.maximum(to.data(), from.data(), count);
     char sizes[80];
@@ -246,13 +252,15 @@ void sums(const Kernels &set) {
     layer.pad_counts = noise.next() >> 63 != 0;
     layer.block = set.real_block;
     layer.blocked = static_cast<int64_t>(round_up(static_cast<uint64_t>(layer.outputs), layer.block));
-    const int64_t height = noise.between(1, 7), width = noise.between(1, 9), lanes = static_cast<int64_t>(set.real_block);
+    const int64_t height = noise.between(1, 7), width = noise.between(1, 9),
+                  lanes = static_cast<int64_t>(set.real_block);
     layer.width = noise.between(1, 6); // the kernel takes it as it is: windows that lie outside sum nothing
     const int64_t row = noise.between(0, 4), taps = layer.taps(), channels = layer.group * layer.inputs;
     Guarded<float> x(static_cast<size_t>(height * width * channels));
     Guarded<float> rows(static_cast<size_t>(layer.channels() * taps * layer.inputs)); // [output][tap][input]
     Guarded<float> weights(static_cast<size_t>(layer.group * layer.blocked * taps * layer.inputs), 0);
-    Guarded<float> bias(static_cast<size_t>(layer.group * layer.blocked), 0), biases(static_cast<size_t>(layer.channels()), 0);
+    Guarded<float> bias(static_cast<size_t>(layer.group * layer.blocked), 0),
+        biases(static_cast<size_t>(layer.channels()), 0);
     for (size_t i = 0; i < x.size(); ++i)
       x[i] = real(noise, hostile);
     for (size_t i = 0; i < rows.size(); ++i)
@@ -264,17 +272,19 @@ void sums(const Kernels &set) {
         if (has_bias)
           bias[static_cast<size_t>(slot)] = biases[static_cast<size_t>(output)] = real(noise, hostile);
         for (int64_t i = 0; i < taps * layer.inputs; ++i)
-          weights[static_cast<size_t>((g * layer.blocked + o / lanes * lanes) * taps * layer.inputs + i * lanes + o % lanes)] =
-              rows[static_cast<size_t>(output * taps * layer.inputs + i)];
+          weights[static_cast<size_t>((g * layer.blocked + o / lanes * lanes) * taps * layer.inputs + i * lanes +
+                                      o % lanes)] = rows[static_cast<size_t>(output * taps * layer.inputs + i)];
       }
     layer.weights = reinterpret_cast<uint8_t *>(weights.data());
     layer.bias = has_bias ? bias.data() : nullptr;
     const size_t stride = round_up(static_cast<uint64_t>((layer.group - 1) * layer.outputs + layer.blocked), 16);
-    Guarded<float> out(static_cast<size_t>(layer.width - 1) * stride + static_cast<size_t>((layer.group - 1) * layer.outputs + layer.blocked));
+    Guarded<float> out(static_cast<size_t>(layer.width - 1) * stride +
+                       static_cast<size_t>((layer.group - 1) * layer.outputs + layer.blocked));
     set.sums({&layer, x.data(), height, width, row, out.data(), stride});
     char sizes[160];
-    snprintf(sizes, sizeof sizes, "%lldx%lld windows of %lld inputs, %lld groups of %lld outputs", static_cast<long long>(window.kernel[0]),
-             static_cast<long long>(window.kernel[1]), static_cast<long long>(layer.inputs), static_cast<long long>(layer.group),
+    snprintf(sizes, sizeof sizes, "%lldx%lld windows of %lld inputs, %lld groups of %lld outputs",
+             static_cast<long long>(window.kernel[0]), static_cast<long long>(window.kernel[1]),
+             static_cast<long long>(layer.inputs), static_cast<long long>(layer.group),
              static_cast<long long>(layer.outputs));
     for (int64_t column = 0; column < layer.width; ++column)
       for (int64_t output = 0; output < layer.channels(); ++output) {
@@ -285,8 +295,12 @@ void sums(const Kernels &set) {
             const int64_t at = column * window.strides[1] - window.pads[1] + kx * window.dilations[1];
             const bool inside = y >= 0 && y < height && at >= 0 && at < width;
             for (int64_t i = 0; (inside || layer.pad_counts) && i < layer.inputs; ++i) {
-              const float value = inside ? x[static_cast<size_t>((y * width + at) * channels + output / layer.outputs * layer.inputs + i)] : 1.0f;
-              sum = sum + value * rows[static_cast<size_t>((output * taps + ky * window.kernel[1] + kx) * layer.inputs + i)];
+              const float value =
+                  inside
+                      ? x[static_cast<size_t>((y * width + at) * channels + output / layer.outputs * layer.inputs + i)]
+                      : 1.0f;
+              sum = sum +
+                    value * rows[static_cast<size_t>((output * taps + ky * window.kernel[1] + kx) * layer.inputs + i)];
             }
           }
         const size_t at = static_cast<size_t>(column) * stride + static_cast<size_t>(output);

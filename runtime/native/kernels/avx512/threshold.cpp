@@ -25,7 +25,8 @@ void maximum(int32_t *to, const int32_t *from, size_t count) {
   for (; i + 16 <= count; i += 16)
     _mm512_storeu_si512(to + i, _mm512_max_epi32(_mm512_loadu_si512(to + i), _mm512_loadu_si512(from + i)));
   const __mmask16 rest = static_cast<__mmask16>((1u << (count - i)) - 1);
-  const __m512i largest = _mm512_max_epi32(_mm512_maskz_loadu_epi32(rest, to + i), _mm512_maskz_loadu_epi32(rest, from + i));
+  const __m512i largest =
+      _mm512_max_epi32(_mm512_maskz_loadu_epi32(rest, to + i), _mm512_maskz_loadu_epi32(rest, from + i));
   _mm512_mask_storeu_epi32(to + i, rest, largest);
 }
 

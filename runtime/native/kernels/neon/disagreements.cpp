@@ -9,7 +9,8 @@ namespace {
 constexpr int vectors = 4;
 constexpr size_t most_steps = 31; // of at most 8 bits each, before a byte of counts overflows
 
-// `tile` pixels by 16 outputs: with four pixels 16 independent sums of bytes, four weights and a pixel fit the registers.
+// `tile` pixels by 16 outputs: with four pixels 16 independent sums of bytes, four weights and a pixel fit the
+// registers.
 template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
   uint8x16_t bytes[tile][vectors];
   uint32x4_t counts[tile][vectors];

@@ -13,7 +13,8 @@ template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_
       for (size_t o = 0; o < block; ++o) {
         const uint64_t w = load<uint64_t>(weight + o * word);
         for (int p = 0; p < tile; ++p)
-          counts[p][o] += static_cast<uint64_t>(__builtin_popcountll(load<uint64_t>(x + static_cast<size_t>(p) * step) ^ w));
+          counts[p][o] +=
+              static_cast<uint64_t>(__builtin_popcountll(load<uint64_t>(x + static_cast<size_t>(p) * step) ^ w));
       }
     }
   }

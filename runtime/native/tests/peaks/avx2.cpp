@@ -35,9 +35,7 @@ void real() {
 
 } // namespace
 
-const Peaks avx2_peaks{"avx2",
-                       {bits, 256.0 * count * peak_steps},
-                       {narrow, 16.0 * count * peak_steps},
-                       {real, 8.0 * count * peak_steps}};
+const Peaks avx2_peaks{
+    "avx2", {bits, 256.0 * count * peak_steps}, {narrow, 16.0 * count * peak_steps}, {real, 8.0 * count * peak_steps}};
 
 } // namespace bnnt

@@ -28,9 +28,7 @@ void real() {
 
 } // namespace
 
-const Peaks neon_peaks{"neon",
-                       {bits, 128.0 * count * peak_steps},
-                       {narrow, 8.0 * count * peak_steps},
-                       {real, 4.0 * count * peak_steps}};
+const Peaks neon_peaks{
+    "neon", {bits, 128.0 * count * peak_steps}, {narrow, 8.0 * count * peak_steps}, {real, 4.0 * count * peak_steps}};
 
 } // namespace bnnt

@@ -26,8 +26,8 @@ extern const Peaks neon_peaks;
 
 namespace { // compiled into each file with that set's instructions
 
-// `count` sums, to each of which add(sum, multiply(x, w)) happens again and again: all products first, as kernels do it,
-// as many as hide the latency and fit the registers. The empty assembly costs nothing, and keeps the compiler from
+// `count` sums, to each of which add(sum, multiply(x, w)) happens again and again: all products first, as kernels do
+// it, as many as hide the latency and fit the registers. The empty assembly costs nothing, and keeps the compiler from
 // knowing that w stays the same.
 template <int count, class Sum, class Operand, class Multiply, class Add>
 void on_registers(Sum zero, Operand x, Multiply &&multiply, Add &&add) {
