@@ -102,7 +102,7 @@ public:
 
   Arena(void *memory, size_t bytes)
       : base_(static_cast<uint8_t *>(memory)), size_(memory == nullptr ? 0 : bytes),
-        used_(memory == nullptr ? 0 : (0 - reinterpret_cast<uintptr_t>(memory)) % alignment) {}
+        start_(memory == nullptr ? 0 : (0 - reinterpret_cast<uintptr_t>(memory)) % alignment), used_(start_) {}
 
   // nullptr if it does not fit; every later answer is then to be asked for again.
   template <class T> T *take(uint64_t count) {
@@ -115,14 +115,14 @@ public:
   }
 
   bool fits() const { return used_ <= size_; }
-  uint64_t used() const { return used_; }
+  uint64_t taken() const { return used_ - start_; } // besides what aligns the memory
   // With room to align whatever memory comes.
   uint64_t needed() const { return used_ + alignment; }
 
 private:
   uint8_t *base_;
   uint64_t size_;
-  uint64_t used_;
+  uint64_t start_, used_;
 };
 
 } // namespace bnnt

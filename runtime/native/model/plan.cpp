@@ -106,7 +106,7 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
   session.scratch = arena.take<uint8_t>(shared);
   session.worker_bytes = round_up(worker + slack, Arena::alignment);
   session.worker_scratch = arena.take<uint8_t>(session.worker_bytes * static_cast<uint64_t>(session.threads));
-  session.memory_bytes = arena.used();
+  session.memory_bytes = arena.taken();
   if (!arena.fits())
     return false;
   for (int32_t i = 0; i < session.node_count; ++i)
