@@ -19,6 +19,7 @@ from bnn_toolchain.converters.graph.ops import (
     Value,
 )
 from bnn_toolchain.converters.graph.traits import channel_arrays, parts
+from bnn_toolchain.converters.passes import missed
 
 ACTIVATION_BITS = {Kind.PIXELS: 8, Kind.BITS: 1, Kind.ACC: 32, Kind.REAL: 32}
 
@@ -39,6 +40,7 @@ class LayerCost:
     other_macs: int  # multiply-accumulates with an operand that is not a bit, one image
     bytes: int  # of the parameters as the file holds them
     float_reason: str  # why a layer computes in float; empty if it does not
+    missed: str  # why a pass left the node as it is, though it is one of those that the pass is for; else empty
 
 
 @dataclass(frozen=True)
@@ -78,10 +80,11 @@ class Cost:
 
 def cost_of(graph: Graph, file_bytes: int) -> Cost:
     """The costs of a lowered ``graph`` whose file has ``file_bytes``."""
-    return Cost(tuple(_row(graph, node) for node in graph.nodes), file_bytes)
+    reasons = {miss.node: miss.reason for miss in missed(graph)}
+    return Cost(tuple(_row(graph, node, reasons.get(node.name, "")) for node in graph.nodes), file_bytes)
 
 
-def _row(graph: Graph, node: Node) -> LayerCost:
+def _row(graph: Graph, node: Node, missed: str) -> LayerCost:
     x, y = graph.values[node.inputs[0]], graph.values[node.name]
     weights, weight_bits, taps, outputs = _weights(node, x, y)
     macs = taps * outputs
@@ -99,7 +102,8 @@ def _row(graph: Graph, node: Node) -> LayerCost:
         binary_macs=macs if binary else 0,
         other_macs=0 if binary else macs,
         bytes=weights + width,
-        float_reason=_float_reason(graph, node, x),
+        float_reason=missed if isinstance(node.op, PixelNormalize) else _float_reason(node, x),
+        missed=missed,
     )
 
 
@@ -128,16 +132,12 @@ def _per_channel(op: Op) -> tuple[int, int]:
     return count // 2 if isinstance(last, Threshold) else count, sum(array.nbytes for array in arrays)
 
 
-def _float_reason(graph: Graph, node: Node, x: Value) -> str:
+def _float_reason(node: Node, x: Value) -> str:
     match node.op:
         case Conv():
             return "weights are float: use BinaryConv2d"
         case Gemm():
             return "weights are float: use BinaryLinear"
-        case PixelNormalize() if not graph.spec.is_integer:
-            return "per-channel normalisation: one positive scale and one integer offset for all channels stay integer"
-        case PixelNormalize():
-            return "the first layer has float weights or pads with 1: binary weights that pad with 0 stay integer"
         case BinaryConv2d() | BinaryDense() if x.kind is Kind.REAL:
             return f"reads the real value '{x.name}': binarize it, or keep the normalisation integer"
         case _:

@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "converters.reference": f"{BASE} converters.graph",
     "converters.rounding": "",
     "converters.probes": BASE,
-    "converters.cost": GRAPH,
+    "converters.cost": f"{GRAPH} converters.passes",
     "converters.passes": GRAPH,
     "converters.onnx": GRAPH,
     "converters.lce": GRAPH,

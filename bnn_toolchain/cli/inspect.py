@@ -72,3 +72,6 @@ def _print(title: str, found: Cost) -> None:
         print("No layer is left in float.")
     for row in found.float_layers:
         print(f"left in float: {row.name} ({row.op}): {row.float_reason}")
+    for row in found.rows:
+        if row.missed and not row.float_reason:
+            print(f"could be cheaper: {row.name} ({row.op}): {row.missed}")

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.converters.passes.affine import affine
-from bnn_toolchain.converters.passes.early_pool import early_pool
-from bnn_toolchain.converters.passes.early_sign import early_sign
-from bnn_toolchain.converters.passes.flatten import flatten
-from bnn_toolchain.converters.passes.fuse import fuse
-from bnn_toolchain.converters.passes.integer_input import integer_input
-from bnn_toolchain.converters.passes.thresholds import thresholds
+from bnn_toolchain.converters.passes import (
+    affine,
+    early_pool,
+    early_sign,
+    flatten,
+    fuse,
+    integer_input,
+    thresholds,
+)
+from bnn_toolchain.converters.passes.edit import Missed
 
 PASSES = (
-    integer_input,  # pixels as integers where the normalisation allows it
-    early_sign,  # signs before pooling and flattening, next to the batch norm that they end
-    early_pool,  # pooling before what commutes with it, next to the convolution
-    thresholds,  # accumulator … sign becomes one integer comparison
-    affine,  # what is left of batch norms, scales and biases
-    flatten,  # channels last, as packed activations lie in memory
-    fuse,  # one node for each kernel launch
+    integer_input.integer_input,  # pixels as integers where the normalisation allows it
+    early_sign.early_sign,  # signs before pooling and flattening, next to the batch norm that they end
+    early_pool.early_pool,  # pooling before what commutes with it, next to the convolution
+    thresholds.thresholds,  # accumulator … sign becomes one integer comparison
+    affine.affine,  # what is left of batch norms, scales and biases
+    flatten.flatten,  # channels last, as packed activations lie in memory
+    fuse.fuse,  # one node for each kernel launch
 )
+
+
+def missed(graph: Graph) -> tuple[Missed, ...]:
+    """What the passes left in a lowered ``graph`` that a network written otherwise would not have, and why."""
+    steps = (integer_input, early_pool, thresholds, fuse)
+    return tuple(miss for step in steps for miss in step.missed(graph))
 
 
 def lower(graph: Graph) -> Graph:

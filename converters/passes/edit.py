@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from bnn_toolchain.converters.graph.graph import Graph, Node
+
+
+@dataclass(frozen=True)
+class Missed:
+    """A node that a pass left as it was, though it is one of those that the pass is for, and why."""
+
+    node: str
+    reason: str
+
+
+def described(node: Node) -> str:
+    """A node in a reason."""
+    return f"{type(node.op).__name__} '{node.name}'"
 
 
 def producers(nodes: Iterable[Node]) -> dict[str, Node]:

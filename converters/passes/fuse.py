@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from bnn_toolchain.converters.graph.graph import Graph, Node, live
@@ -14,7 +15,7 @@ from bnn_toolchain.converters.graph.ops import (
     MaxPool,
     Threshold,
 )
-from bnn_toolchain.converters.passes.edit import producers
+from bnn_toolchain.converters.passes.edit import Missed, producers
 
 
 def fuse(graph: Graph) -> Graph:
@@ -22,6 +23,15 @@ def fuse(graph: Graph) -> Graph:
     by_name = producers(graph.nodes)
     nodes = [_fuse(graph, by_name, node) for node in graph.nodes]
     return graph.replace(live(nodes, graph.output))
+
+
+def missed(graph: Graph) -> Iterator[Missed]:
+    """Thresholds that stayed apart from the layer in front of them."""
+    for node in graph.nodes:
+        if isinstance(node.op, Threshold):
+            others = [other.name for other in graph.nodes if node.inputs[0] in other.inputs and other is not node]
+            why = f"'{others[0]}' reads its sums too" if others else "no layer with binary weights yields its sums"
+            yield Missed(node.name, f"a threshold of its own, since {why}")
 
 
 def _fuse(graph: Graph, by_name: dict[str, Node], node: Node) -> Node:

@@ -6,12 +6,10 @@ integers on torch's eager evaluation.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
-from torch.nn import functional
 
 from bnn_toolchain.converters.graph.graph import Graph, Node, live
 from bnn_toolchain.converters.graph.ops import (
@@ -30,7 +28,7 @@ from bnn_toolchain.converters.graph.ops import (
     ToReal,
     Value,
 )
-from bnn_toolchain.converters.passes.edit import producers
+from bnn_toolchain.converters.passes.edit import Missed, described, producers
 from bnn_toolchain.errors import CheckFailed
 
 PROBES = 16  # random accumulators a channel on which the found threshold is checked
@@ -44,16 +42,32 @@ def thresholds(graph: Graph) -> Graph:
     Raises:
         CheckFailed: torch's evaluation is not monotone, or differs between positions of one channel.
     """
+    from bnn_toolchain.converters.passes.decide import DECIDED_BY  # torch: not for the reasons alone
+
     by_name = producers(graph.nodes)
     nodes: list[Node] = []
     for node in graph.nodes:
         nodes += _lower_sign(graph, by_name, node) if isinstance(node.op, Sign) else [node]
     decided = any(isinstance(node.op, Threshold) for node in nodes)
-    decided_by = f"torch {torch.__version__}" if decided else graph.decided_by
-    return Graph(graph.spec, live(nodes, graph.output), decided_by)
+    return Graph(graph.spec, live(nodes, graph.output), DECIDED_BY if decided else graph.decided_by)
+
+
+def missed(graph: Graph) -> Iterator[Missed]:
+    """Signs of a lowered graph that stayed signs of reals."""
+    by_name = producers(graph.nodes)
+    for sign in graph.nodes:
+        if isinstance(sign.op, Sign):
+            source = by_name[sign.inputs[0]]
+            while isinstance(source.op, Affine | Relu | Hardtanh) and source.inputs[0] in by_name:
+                source = by_name[source.inputs[0]]
+            yield Missed(
+                sign.name, f"a sign of reals and no threshold of integers, since {described(source)} yields reals"
+            )
 
 
 def _lower_sign(graph: Graph, by_name: dict[str, Node], sign: Node) -> list[Node]:
+    from bnn_toolchain.converters.passes.decide import decide
+
     chain: list[Op] = []
     source = by_name[sign.inputs[0]]
     while isinstance(source.op, Scale | Divide | Bias | BatchNorm | Relu | Hardtanh):
@@ -64,7 +78,7 @@ def _lower_sign(graph: Graph, by_name: dict[str, Node], sign: Node) -> list[Node
     x = graph.values[source.inputs[0]]
     if x.kind is Kind.ACC:
         return [replace(sign, op=bisect(sign.name, chain, x), inputs=(x.name,))]
-    low, high = (_decide(sign.name, chain, x, np.full(x.shape[0], bit)) for bit in (-1, 1))
+    low, high = (decide(sign.name, chain, x, np.full(x.shape[0], bit)) for bit in (-1, 1))
     scale = np.where(low == high, 0, np.where(high, 1, -1)).astype(np.float32)
     offset = np.where(low != high, 0, np.where(high, 1, -1)).astype(np.float32)
     moved = Node(f"{sign.name}.kept", Affine(scale, offset), (source.name,))
@@ -77,55 +91,22 @@ def bisect(name: str, chain: list[Op], x: Value) -> Threshold:
     Raises:
         CheckFailed: as :func:`thresholds`.
     """
+    from bnn_toolchain.converters.passes.decide import decide
+
     channels = x.shape[0]
     first = np.full(channels, -x.bound, np.int64)
     last = np.full(channels, x.bound, np.int64)
-    start, end = _decide(name, chain, x, first), _decide(name, chain, x, last)
+    start, end = decide(name, chain, x, first), decide(name, chain, x, last)
     below, above = first, last  # the decision changes in (below, above]
     while np.any(above - below > 1):
         middle = (below + above) // 2
-        same = _decide(name, chain, x, middle) == start
+        same = decide(name, chain, x, middle) == start
         below, above = np.where(same, middle, below), np.where(same, above, middle)
     constant = start == end
     tau = np.where(constant, ALWAYS, above).astype(np.int32)
     threshold = Threshold(tau, np.where(constant, ~end, start))
     random = np.random.default_rng(0).integers(-x.bound, x.bound + 1, (PROBES, channels))
     for probe in (first, below, above, last, *random):
-        if np.any(_decide(name, chain, x, probe) != ((probe >= threshold.tau) ^ threshold.flip)):
+        if np.any(decide(name, chain, x, probe) != ((probe >= threshold.tau) ^ threshold.flip)):
             raise CheckFailed(f"{name}: torch's evaluation before this sign is not monotone in the accumulator")
     return threshold
-
-
-def _decide(name: str, chain: list[Op], x: Value, accumulators: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether the sign is +1 for one accumulator a channel: bool [C]."""
-    column = torch.from_numpy(accumulators.astype(np.float32)).reshape(1, -1, *[1] * (len(x.shape) - 1))
-    value = column.expand(1, *x.shape).contiguous()
-    for op in chain:
-        value = _evaluate(op, value)
-    decided = (value >= 0).reshape(x.shape[0], -1)
-    if not torch.equal(decided, decided[:, :1].expand_as(decided)):
-        raise CheckFailed(f"{name}: torch's evaluation before this sign differs between positions of one channel")
-    return decided[:, 0].numpy()
-
-
-def _evaluate(op: Op, x: torch.Tensor) -> torch.Tensor:
-    match op:
-        case BatchNorm():
-            mean, var, gamma, beta = (torch.from_numpy(a) for a in (op.mean, op.var, op.gamma, op.beta))
-            return functional.batch_norm(x, mean, var, gamma, beta, training=False, eps=op.eps)
-        case Scale(scale):
-            return x * _per_channel(scale, x)
-        case Divide(divisor):
-            return x / _per_channel(divisor, x)
-        case Bias(bias):
-            return x + _per_channel(bias, x)
-        case Relu():
-            return functional.relu(x)
-        case Hardtanh():
-            return functional.hardtanh(x)
-        case _:
-            raise AssertionError(op)
-
-
-def _per_channel(array: NDArray[np.float32], x: torch.Tensor) -> torch.Tensor:
-    return torch.from_numpy(array).reshape(-1, *[1] * (x.ndim - 2))

@@ -42,3 +42,37 @@ def test_every_float_layer_has_its_reason():
     assert "use BinaryConv2d" in reasons["conv"]
     assert "BinaryLinear" in reasons["logits"]
     assert "binarize it" in reasons["real"]
+
+
+def test_what_passes_left_has_their_reason():
+    missed = {row.name: row.missed for row in cost_of(mixed(np.random.default_rng(0)), 0).rows if row.missed}
+    assert missed == {
+        "input": "Conv 'conv' takes reals: a first layer of binary weights that pads with 0 stays integer",
+        "sign": "a sign of reals and no threshold of integers, since Conv 'grouped' yields reals",
+    }
+
+
+class Branches(nn.Module):
+    """A norm before pooling, a sum before a sign, and sums that are read twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.norm, self.pool = Conv(1, 8, 3, 1, 1, 1, 1, 0), nn.BatchNorm2d(8), nn.MaxPool2d(2)
+        self.sign, self.second, self.second_sign = Sign(), Conv(8, 8, 3, 1, 1, 1, 1, 1), Sign()
+        self.head_sign, self.head = Sign(), Dense(8 * 16, 2)
+
+    def forward(self, x):
+        x = self.pool(self.norm(self.first(x)))
+        sums = self.second(self.sign(x))
+        return self.head(self.head_sign(self.second_sign(sums) + sums + x).flatten(1))
+
+
+def test_every_pass_says_why_it_did_not_fire():
+    spec = InputSpec(8, 8, 1, (1 / 128,), (128.0,), ("a", "b"))
+    missed = {row.name: row.missed for row in cost_of(convert(Branches().eval(), spec), 0).rows if row.missed}
+    assert missed == {
+        "pool": "pools reals, since Affine 'norm' in front of it may reverse the order: pool right after the layer",
+        "sign": "a sign of reals and no threshold of integers, since MaxPool 'pool' yields reals",
+        "second_sign": "a threshold of its own, since 'second.real' reads its sums too",
+        "head_sign": "a sign of reals and no threshold of integers, since Add 'add_46' yields reals",
+    }
