@@ -14,6 +14,8 @@ Stored = TypeVar("Stored")
 PLAIN = 1 << 17  # values of any text, and one more for each 8 bytes
 TYPED = PLAIN // 4  # where pydantic reads, which takes more memory
 LIST, OBJECT = 4, 16  # values that take as much
+SMALL = 1 << 20  # bytes: more than any text of ours that does not grow with the images
+LARGE = 1 << 31  # bytes: more than any model or list of images
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -40,16 +42,17 @@ def write_atomically(path: Path, data: bytes) -> None:
 
 
 def read_bounded(path: Path, most: int) -> bytes:
-    """The content of ``path``, which has at most ``most`` bytes.
+    """The content of ``path``, which has at most ``most`` bytes; what has no size, such as a pipe, at most a megabyte.
 
     Raises:
         OSError: as of :func:`open`.
-        ValueError: it has more; no more than that is read, whatever the system says of its size.
+        ValueError: it has more; no more than that is read.
     """
     with path.open("rb") as file:
-        data = file.read(most + 1)
-    if len(data) > most:
-        raise ValueError(f"it has more than {most:,} bytes")
+        limit = min(max(os.fstat(file.fileno()).st_size, SMALL), most)  # as much memory as it takes, no more
+        data = file.read(limit + 1)
+    if len(data) > limit:
+        raise ValueError(f"it has more than {limit:,} bytes")
     return data
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.files import LARGE, read_bounded
 from bnn_toolchain.runtime.bundle.format import (
     HEADER,
     LIBRARY,
@@ -60,7 +61,7 @@ def of_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: De
     """
     if not device.here:
         raise UsageError(f"{device} needs the engine built for it: export {model} with --target {device.arch} first")
-    data, contenders = model.read_bytes(), []
+    data, contenders = read_bounded(model, LARGE), []
     for engine in engines:
         if engine == "reference":
             session: Session = ReferenceSession(graph)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import parse, write_atomically
+from bnn_toolchain.files import SMALL, parse, read_bounded, write_atomically
 
 Parsed = TypeVar("Parsed")
 
@@ -94,7 +94,11 @@ def read_summary(path: Path) -> Summary:
     Raises:
         FileFormatError: it is something else.
     """
-    return _parsed(Summary, path.read_bytes(), path)
+    try:
+        text = read_bounded(path, SMALL)
+    except ValueError as error:
+        raise FileFormatError(f"{path} holds what bnnt did not write there: {error}") from error
+    return _parsed(Summary, text, path)
 
 
 def _parsed(kind: type[Parsed], text: bytes, path: Path) -> Parsed:

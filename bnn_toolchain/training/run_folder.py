@@ -13,7 +13,7 @@ from bnn_toolchain.data.config import PLACES
 from bnn_toolchain.data.record import Record, changes, read_record, record_of, write_record
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.files import read_json, write_atomically
+from bnn_toolchain.files import SMALL, read_bounded, read_json, write_atomically
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.recipe import dump, read_dump
@@ -112,8 +112,8 @@ class RunFolder:
             FileFormatError: recipe.yaml is missing or not what was written.
         """
         try:
-            return read_dump(self.recipe.read_text(encoding="utf-8"), str(self.recipe))
-        except (OSError, UnicodeDecodeError, UsageError) as error:
+            return read_dump(read_bounded(self.recipe, SMALL).decode(), str(self.recipe))
+        except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.path} is not a run folder: {error}") from error
 
     def read_record(self) -> Record:
@@ -133,7 +133,7 @@ class RunFolder:
             FileFormatError: input.json is missing or not what was written.
         """
         try:
-            return InputSpec.from_json(read_json(self.input.read_bytes()))
+            return InputSpec.from_json(read_json(read_bounded(self.input, SMALL)))
         except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.input} is not an input specification: {error}") from error
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import operator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.fx import Node
 
 from bnn_toolchain.converters.capture import aten_affine
-from bnn_toolchain.converters.capture.aten_layers import Get, Layers, constant, pair
+from bnn_toolchain.converters.capture.aten_layers import Get, Layers, array, constant, pair
 from bnn_toolchain.converters.capture.aten_moves import MOVES, REPLACEMENTS, moved, replaced
 from bnn_toolchain.converters.capture.aten_remedies import remedy
 from bnn_toolchain.converters.capture.values import (
@@ -22,7 +23,7 @@ from bnn_toolchain.converters.capture.values import (
     positions,
     summed,
 )
-from bnn_toolchain.converters.graph.ops import Hardtanh, Kind, MaxPool, Relu, Sign
+from bnn_toolchain.converters.graph.ops import Hardtanh, Kind, MaxPool, PRelu, Relu, Sign
 from bnn_toolchain.errors import Unsupported
 
 _LIKE = frozenset({"empty_like", "zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"})
@@ -104,7 +105,7 @@ def _operator(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
         case "relu.default":
             result = layers.elementwise(Relu(), get("self"))
         case "prelu.default" | "_prelu_kernel.default":
-            result = layers.prelu(get("self"), get("weight"))
+            result = _prelu(layers, get("self"), get("weight"))
         case "clamp.default" | "clip.default" | "clamp_min.default" if (get("min"), arguments.get("max")) == (0, None):
             result = layers.elementwise(Relu(), get("self"))
         case "clamp.default" | "clip.default" if (get("min"), get("max")) == (-1, 1):
@@ -149,6 +150,14 @@ def _over(layers: Layers, get: Get, mean: bool, dims: list[int] | None, keep: bo
         raise Unsupported("padding in front of something else than a convolution: pad before convolutions only")
     rank = positions(layers.builder, x).ndim - 1
     return summed(layers.builder, x, layers.place, dims or list(range(rank)), keep, mean)
+
+
+def _prelu(layers: Layers, x: Traced, weight: Traced) -> Elements:
+    """One slope for all channels, or one for each."""
+    source, slope = layers.read(x), constant(weight)
+    assert slope is not None
+    channels = layers.builder.value(source).shape[0]
+    return layers.add(PRelu(np.resize(array(slope), channels)), source)
 
 
 def _windows(get: Get) -> tuple[int, int] | None:

@@ -23,7 +23,6 @@ from bnn_toolchain.converters.graph.ops import (
     Gemm,
     MaxPool,
     Op,
-    PRelu,
     Scale,
     pack_bits,
 )
@@ -124,12 +123,6 @@ class Layers:
         beta = torch.zeros_like(mean) if beta is None else beta
         norm = BatchNorm(array(gamma), array(beta), array(mean), array(var), get("eps"))
         return self.add(norm, self.read(get("input")))
-
-    def prelu(self, x: Traced, weight: Traced) -> Elements:
-        source, slope = self.read(x), constant(weight)
-        assert slope is not None
-        channels = self.builder.value(source).shape[0]
-        return self.add(PRelu(np.resize(array(slope), channels)), source)  # one slope for all, or one for each
 
     def max_pool(self, get: Get) -> Traced:
         kernel, top_left = pair(get("kernel_size")), pair(get("padding"))

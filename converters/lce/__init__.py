@@ -19,7 +19,7 @@ from bnn_toolchain.converters.lce.read.restore import restore
 from bnn_toolchain.converters.lce.write.emitter import Construction
 from bnn_toolchain.converters.lce.write.graph import write_graph
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.files import LARGE, read_bounded, write_atomically
 
 __all__ = [
     "Construction",
@@ -57,9 +57,11 @@ def load(path: str | os.PathLike[str]) -> Graph:
         Unsupported: an operator that the graph has no place for; the message names it.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(Path(path), LARGE)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise FileFormatError(f"{path} is no model: {error}") from error
     try:
         return from_bytes(data)
     except FileFormatError as error:

@@ -19,7 +19,7 @@ from bnn_toolchain.converters.onnx.nodes import read_nodes
 from bnn_toolchain.converters.onnx.parts import FOREIGN, check_parts
 from bnn_toolchain.converters.onnx.write import FORMAT, NAME, model_of
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import read_json
+from bnn_toolchain.files import LARGE, read_bounded, read_json
 from bnn_toolchain.input_spec import InputSpec
 
 
@@ -32,9 +32,11 @@ def load(path: str | os.PathLike[str]) -> Graph:
         Unsupported: an operator gets what it does not take.
     """
     try:
-        data = Path(path).read_bytes()
+        data = read_bounded(Path(path), LARGE)
     except OSError as error:
         raise UsageError(f"cannot read {path}: {error.strerror}") from error
+    except ValueError as error:
+        raise FileFormatError(f"{path} is no model: {error}") from error
     if not data:
         raise FileFormatError(f"{path} is empty: export or copy it again")
     try:

@@ -22,7 +22,7 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.files import parse, read_bounded
+from bnn_toolchain.files import SMALL, parse, read_bounded
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.runtime.bundle import golden
 from bnn_toolchain.runtime.targets.target import Arch, Target
@@ -30,7 +30,6 @@ from bnn_toolchain.runtime.targets.target import Arch, Target
 MODEL, TFLITE, MANIFEST, GOLDEN, TARGETS = "model.onnx", "model.tflite", "manifest.json", "golden", "targets"
 LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
-MANIFEST_BYTES = 1 << 20  # at most
 
 
 class _Strict(pydantic.BaseModel):
@@ -179,7 +178,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST
     try:
-        manifest = parse(Manifest, read_bounded(file, MANIFEST_BYTES))
+        manifest = parse(Manifest, read_bounded(file, SMALL))
     except OSError as error:
         raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
     except ValueError as error:

@@ -23,25 +23,26 @@ from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.ops import (
     Add,
     Affine,
+    BatchNorm,
+    Bias,
     BinaryConv2d,
     BinaryConv2dMaxPoolThreshold,
     BinaryConv2dThreshold,
     BinaryDense,
     BinaryDenseThreshold,
     Conv,
+    Divide,
     Flatten,
     Gemm,
     GlobalAveragePool,
-    Hardtanh,
     MaxPool,
     PixelInput,
     PixelNormalize,
-    PRelu,
-    Relu,
-    Sign,
-    Threshold,
+    Scale,
     ToReal,
 )
+from bnn_toolchain.converters.graph.real_ops import Clamp
+from bnn_toolchain.converters.graph.traits import is_elementwise
 from bnn_toolchain.converters.onnx import IR_VERSION
 from bnn_toolchain.converters.onnx.functions import OPSET
 from bnn_toolchain.errors import Unavailable, Unsupported
@@ -187,10 +188,10 @@ def _write(network: _Network, spec: InputSpec, node: Node, inputs: list[str]) ->
             return network.dense(x, len(weight), weight.shape[1])
         case MaxPool() as pool:
             return network.pool(x, pool)
-        case Threshold() | Sign() | Relu() | PRelu() | Hardtanh():
-            return network.add("Relu", [x])
         case Affine() | ToReal():
             return x
+        case op if is_elementwise(op) and not isinstance(op, Add | BatchNorm | Bias | Clamp | Divide | Scale):
+            return network.add("Relu", [x])
         case Flatten():
             return network.add("Flatten", [x])
         case Add():

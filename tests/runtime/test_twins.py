@@ -8,7 +8,7 @@ import onnx
 import pytest
 
 from bnn_toolchain.converters.capture.capture import capture
-from bnn_toolchain.converters.cost import report
+from bnn_toolchain.converters.cost import cost_of
 from bnn_toolchain.errors import Unsupported
 from bnn_toolchain.runtime.checks.twins import float_twin, int8_twin
 from bnn_toolchain.runtime.engines.onnxruntime import open_bytes
@@ -35,7 +35,7 @@ def test_as_many_multiplications_and_the_same_output(make):
     graph = make(rng)
     data = float_twin(graph)
     onnx.checker.check_model(onnx.load_from_string(data), full_check=True)
-    costs = report(graph, 0)
+    costs = cost_of(graph, 0)
     assert macs(data) == costs.binary_macs + costs.other_macs
     logits = open_bytes(data)(images(rng, graph.spec, 3))[0]
     assert logits.shape == (3, 4) and np.isfinite(logits).all() and logits.std() > 0
