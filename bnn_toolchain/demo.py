@@ -98,18 +98,18 @@ def _train(recipe: Recipe, folder: Path) -> None:
     train(recipe, folder, resume=RunFolder(folder).recipe.exists())
 
 
-def _row(found: validation.EngineResult, timings: tuple[Timing, ...], size: int) -> DemoRow:
+def _row(result: validation.EngineResult, timings: tuple[Timing, ...], size: int) -> DemoRow:
     latency = None
-    if found.device == str(Local()):
-        same = (t for t in timings if t.network == "binary" and t.engine == found.engine)
+    if result.device == str(Local()):
+        same = (t for t in timings if t.network == "binary" and t.engine == result.engine)
         latency = next((t.cpu_median for t in same), None)
     return DemoRow(
         network="binary",
-        engine=found.engine,
-        device=found.device,
-        images=found.images,
-        agree=found.images_exact,
-        correct=found.correct or 0,
+        engine=result.engine,
+        device=result.device,
+        images=result.images,
+        agree=result.images_exact,
+        correct=result.correct or 0,
         latency=latency,
         bytes=size,
     )

@@ -28,8 +28,8 @@ def load_module(text: str, spec: InputSpec) -> nn.Module:
     if not file or not name:
         raise UsageError(f"--module {text}: give FILE:NAME, such as network.py:MyNetwork")
     try:
-        found = getattr(_run(Path(file)), name)
-        module = found if isinstance(found, nn.Module) or not callable(found) else _make(found, spec)
+        named = getattr(_run(Path(file)), name)
+        module = named if isinstance(named, nn.Module) or not callable(named) else _make(named, spec)
     except UsageError:
         raise
     except (Exception, SystemExit) as error:  # user code runs here
@@ -53,13 +53,13 @@ def _run(file: Path) -> ModuleType:
     return module
 
 
-def _make(found: Callable[..., Any], spec: InputSpec) -> object:
-    if _takes(found):
-        return found()
-    if _takes(found, spec):
-        return found(spec)
+def _make(maker: Callable[..., Any], spec: InputSpec) -> object:
+    if _takes(maker):
+        return maker()
+    if _takes(maker, spec):
+        return maker(spec)
     raise UsageError(
-        f"--module: {found.__name__}{signature(found)} needs more: name a function that makes the network without "
+        f"--module: {maker.__name__}{signature(maker)} needs more: name a function that makes the network without "
         "arguments, or of the InputSpec alone"
     )
 

@@ -18,9 +18,9 @@ def install_line(module: str) -> str | None:
     """The command that installs what brings ``module``; None if it belongs to no package that bnnt asks for."""
     package = IMPORTED_AS.get(module, module).lower()
     for requirement in metadata.requires("bnnt") or ():
-        found = REQUIREMENT.fullmatch(requirement)
-        if found is not None and found[1].lower() == package:
-            return f"pip install 'bnnt[{found[3]}]'" if found[3] else f"pip install '{found[1]}{found[2]}'"
+        parts = REQUIREMENT.fullmatch(requirement)
+        if parts is not None and parts[1].lower() == package:
+            return f"pip install 'bnnt[{parts[3]}]'" if parts[3] else f"pip install '{parts[1]}{parts[2]}'"
     return None
 
 

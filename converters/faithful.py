@@ -99,26 +99,26 @@ def _check_batch(
     _expect_same(captured, names, x, eager, traced, exact=not roundings)
     bits = near = 0
 
-    def visit(name: str, found: Reals) -> Reals:
+    def visit(name: str, value: Reals) -> Reals:
         nonlocal bits, near
         kind = lowered.values[name].kind
         if name not in captured.traced or kind not in (Kind.BITS, Kind.REAL):
-            return found
+            return value
         node, elements = captured.traced[name]
         wanted = _in_graph_order(captured.graph, name, elements, recorded[node])
         if wanted is None:
-            return found
+            return value
         if kind is Kind.REAL:
-            right = np.abs(found - wanted) <= OWN_ORDER * np.abs(wanted).max()
-            _expect(captured, name, names, right, found, wanted)
-            return found
-        right = found == wanted
-        bits, near = bits + found.size, near + int(np.count_nonzero(~right))
+            right = np.abs(value - wanted) <= OWN_ORDER * np.abs(wanted).max()
+            _expect(captured, name, names, right, value, wanted)
+            return value
+        right = value == wanted
+        bits, near = bits + value.size, near + int(np.count_nonzero(~right))
         if roundings and (front := _front(node)) is not None:
             before = _in_graph_order(captured.graph, name, elements, recorded[front])
             assert before is not None
             right |= np.abs(before) <= OWN_ORDER * np.abs(before).max()
-        _expect(captured, name, names, right, found, wanted)
+        _expect(captured, name, names, right, value, wanted)
         return wanted
 
     logits = reference.follow(lowered, images, visit).reshape(len(images), -1)
@@ -126,15 +126,15 @@ def _check_batch(
     return bits, near, _check_logits(captured, names, logits, expected, OWN_ORDER if roundings else LAST_BITS)
 
 
-def _check_logits(captured: Captured, names: list[str], found: Reals, wanted: Reals, bound: float) -> float:
+def _check_logits(captured: Captured, names: list[str], logits: Reals, wanted: Reals, bound: float) -> float:
     """Logits [N, F] may differ by ``bound``, and the class only where the two best logits do not differ by more."""
     largest = float(np.abs(wanted).max())
     limit = bound * largest
-    _expect(captured, captured.graph.output, names, np.abs(found - wanted) <= limit, found, wanted)
+    _expect(captured, captured.graph.output, names, np.abs(logits - wanted) <= limit, logits, wanted)
     chosen = wanted.argmax(1)[:, None]
-    lead = found.max(1, keepdims=True) - np.take_along_axis(found, chosen, 1)
-    _expect(captured, captured.graph.output, names, lead <= 2 * limit, found, wanted)
-    return float(np.abs(found - wanted).max()) / (largest or 1.0)
+    lead = logits.max(1, keepdims=True) - np.take_along_axis(logits, chosen, 1)
+    _expect(captured, captured.graph.output, names, lead <= 2 * limit, logits, wanted)
+    return float(np.abs(logits - wanted).max()) / (largest or 1.0)
 
 
 def _expect_same(captured: Captured, names: list[str], x: Tensor, eager: Tensor, traced: Tensor, exact: bool) -> None:
@@ -158,7 +158,7 @@ def _expect_same(captured: Captured, names: list[str], x: Tensor, eager: Tensor,
 
 
 def _expect(
-    captured: Captured, name: str, images: list[str], right: NDArray[np.bool_], found: Reals, wanted: Reals
+    captured: Captured, name: str, images: list[str], right: NDArray[np.bool_], values: Reals, wanted: Reals
 ) -> None:
     if np.all(right):
         return
@@ -166,7 +166,7 @@ def _expect(
     raise CheckFailed(
         f"the graph made of {type(captured.module).__name__} is another network, first at '{name}': "
         f"{np.count_nonzero(~right):,} of {right.size:,} values differ; on {images[place[0]]}, at {place[1:]}, torch "
-        f"has {wanted[place]:.9g} and the graph {found[place]:.9g}: please report this model"
+        f"has {wanted[place]:.9g} and the graph {values[place]:.9g}: please report this model"
     )
 
 
@@ -220,12 +220,12 @@ def _flattened(graph: Graph, name: str) -> tuple[int, ...] | None:
 
 def _roundings(captured: Captured, lowered: Graph) -> tuple[str, ...]:
     """Why torch's own bits may differ from exact arithmetic; empty if every layer in front of a sign sums integers."""
-    found = list(captured.roundings)
+    reasons = list(captured.roundings)
     if any(frexp(scale)[0] != 0.5 for scale in lowered.spec.scale):
-        found.append(f"the input is scaled by {lowered.spec.scale[0]:g}, which is no power of two")
-    found += [f"{name} sums reals" for name in sums_reals(lowered)]
-    found += [f"{node.name} reads a real value" for node in lowered.nodes if isinstance(node.op, Sign)]
-    return tuple(found)
+        reasons.append(f"the input is scaled by {lowered.spec.scale[0]:g}, which is no power of two")
+    reasons += [f"{name} sums reals" for name in sums_reals(lowered)]
+    reasons += [f"{node.name} reads a real value" for node in lowered.nodes if isinstance(node.op, Sign)]
+    return tuple(reasons)
 
 
 def _elements(captured: Captured, lowered: Graph) -> int:

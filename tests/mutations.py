@@ -174,7 +174,7 @@ MUTATIONS = (
         f"{CONVERTERS}onnx.py::test_a_name_in_a_functions_body_is_read",
     ),
     Mutation(
-        "converters/lce/format/thresholds.py",
+        "converters/lce/format/limits.py",
         "values = np.where(threshold.flip, tau - 1, -tau).astype(np.float32)",
         "values = np.where(threshold.flip, tau, -tau).astype(np.float32)",
         "tests/lce/test_agreement.py",
@@ -200,8 +200,8 @@ MUTATIONS = (
     ),
     Mutation(
         "converters/faithful.py",
-        "right = found == wanted",
-        "right = np.abs(found - wanted) <= 2",
+        "right = value == wanted",
+        "right = np.abs(value - wanted) <= 2",
         f"{CONVERTERS}faithful.py::test_a_wrong_number_is_found_where_it_stands",
     ),
     # training

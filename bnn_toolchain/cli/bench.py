@@ -27,17 +27,17 @@ def bench(
     """
     from bnn_toolchain.api import bench_model
 
-    found = bench_model(model, on)
+    benchmark = bench_model(model, on)
     if json:
-        print_json(asdict(found))
+        print_json(asdict(benchmark))
         return
-    _print(model, found)
+    _print(model, benchmark)
     if profile:
-        rows = [(node.name, node.op, node.kernel, f"{node.seconds * 1e6:,.1f}") for node in found.profile]
+        rows = [(node.name, node.op, node.kernel, f"{node.seconds * 1e6:,.1f}") for node in benchmark.profile]
         print_table("native, node by node", ("node", "operator", "kernel", "µs"), rows, left=3)
 
 
-def _print(title: str, found: Benchmark) -> None:
+def _print(title: str, benchmark: Benchmark) -> None:
     columns = ("engine", "network", "CPU µs median", "CPU µs min", "wall µs median", "times faster", "images", "file")
     rows = [
         (
@@ -50,13 +50,13 @@ def _print(title: str, found: Benchmark) -> None:
             f"{timing.images:,}",
             f"{timing.file_bytes:,}",
         )
-        for timing in found.timings
+        for timing in benchmark.timings
     ]
     print_table(f"{title}: one image at a time", columns, rows, left=2)
-    for reason in found.missing:
+    for reason in benchmark.missing:
         print(f"not measured: {reason}")
-    machine = found.machine
+    machine = benchmark.machine
     print(
-        f"{machine.cpu}, {machine.system}, {found.threads} thread, {found.rounds} interleaved rounds, "
+        f"{machine.cpu}, {machine.system}, {benchmark.threads} thread, {benchmark.rounds} interleaved rounds, "
         f"load average {machine.load_before:.2f} before and {machine.load_after:.2f} after"
     )

@@ -24,9 +24,9 @@ def demo(
 
     from bnn_toolchain.demo import run_demo
 
-    found = run_demo(out, note)
+    result = run_demo(out, note)
     if json:
-        print_json(asdict(found))
+        print_json(asdict(result))
         return
     columns = ("network", "engine", "device", "agree exactly", "test accuracy", "median latency", "size")
     print_table(
@@ -42,7 +42,7 @@ def demo(
                 "" if row.latency is None else f"{row.latency * 1e6:,.1f} µs",
                 f"{row.bytes:,} bytes",
             )
-            for row in found.rows
+            for row in result.rows
         ],
         left=3,
     )
@@ -50,5 +50,5 @@ def demo(
         "agree exactly: images whose prediction and hidden bits are all those of the reference interpreter. Latency:\n"
         "CPU time of one image on one thread, median; an emulator has none. torch and the reference are not for speed."
     )
-    if found.not_run:
-        print(found.not_run)
+    if result.not_run:
+        print(result.not_run)

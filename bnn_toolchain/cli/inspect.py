@@ -26,24 +26,24 @@ def inspect(
     """
     from bnn_toolchain.api import inspect_model
 
-    found = inspect_model(model)
+    cost = inspect_model(model)
     if json:
         print_json(
             {
-                "layers": [asdict(row) for row in found.rows],
-                "parameters": found.parameters,
-                "binary_macs": found.binary_macs,
-                "other_macs": found.other_macs,
-                "parameter_bytes": found.parameter_bytes,
-                "container_bytes": found.container_bytes,
-                "file_bytes": found.file_bytes,
+                "layers": [asdict(row) for row in cost.rows],
+                "parameters": cost.parameters,
+                "binary_macs": cost.binary_macs,
+                "other_macs": cost.other_macs,
+                "parameter_bytes": cost.parameter_bytes,
+                "container_bytes": cost.container_bytes,
+                "file_bytes": cost.file_bytes,
             }
         )
     else:
-        _print(str(model), found)
+        _print(str(model), cost)
 
 
-def _print(title: str, found: Cost) -> None:
+def _print(title: str, cost: Cost) -> None:
     columns = ("layer", "operator", "output", "weight bits", "activation bits", "parameters")
     rows: list[tuple[object, ...]] = [
         (
@@ -57,21 +57,21 @@ def _print(title: str, found: Cost) -> None:
             f"{row.other_macs:,}",
             f"{row.bytes:,}",
         )
-        for row in found.rows
+        for row in cost.rows
     ]
-    totals = (found.parameters, found.binary_macs, found.other_macs, found.parameter_bytes)
+    totals = (cost.parameters, cost.binary_macs, cost.other_macs, cost.parameter_bytes)
     rows.append(("total", "", "", "", "", *(f"{total:,}" for total in totals)))
     print_table(title, (*columns, "binary MACs", "other MACs", "bytes"), rows, left=3)
     print(
-        f"The file has {found.file_bytes:,} bytes: {found.parameter_bytes:,} of parameters and "
-        f"{found.container_bytes:,} of operators, names and metadata."
+        f"The file has {cost.file_bytes:,} bytes: {cost.parameter_bytes:,} of parameters and "
+        f"{cost.container_bytes:,} of operators, names and metadata."
     )
-    if not any(row.weight_bits == 1 for row in found.rows):
+    if not any(row.weight_bits == 1 for row in cost.rows):
         print("Nothing in this model is binary.")
-    if not found.float_layers:
+    if not cost.float_layers:
         print("No layer is left in float.")
-    for row in found.float_layers:
+    for row in cost.float_layers:
         print(f"left in float: {row.name} ({row.op}): {row.float_reason}")
-    for row in found.rows:
+    for row in cost.rows:
         if row.missed and not row.float_reason:
             print(f"could be cheaper: {row.name} ({row.op}): {row.missed}")

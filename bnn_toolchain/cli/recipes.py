@@ -22,7 +22,7 @@ def recipes(
     if name is not None:
         print(recipe_text(name), end="")
         return
-    heads = {each: _head(recipe_text(each)) for each in recipe_names()}
+    heads = {recipe: _head(recipe_text(recipe)) for recipe in recipe_names()}
     if json:
         print_json(heads)
     else:

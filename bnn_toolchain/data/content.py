@@ -26,7 +26,7 @@ def assign(
     Each image draws a number in [0, 1) from its digest and ``seed``, and the shares ``test`` and ``validation`` of
     that interval decide. Of those that do not test, the first ``limit`` in the order are kept.
     """
-    drawn = [hashlib.blake2b(f"{seed}:".encode() + each.tobytes(), digest_size=16).digest() for each in digests]
+    drawn = [hashlib.blake2b(f"{seed}:".encode() + digest.tobytes(), digest_size=16).digest() for digest in digests]
     numbers = np.frombuffer(b"".join(drawn), "<u8").reshape(-1, 2)
     position = numbers[:, 0] / 2.0**64
     order = np.argsort(numbers[:, 1], kind="stable")

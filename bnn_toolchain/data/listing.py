@@ -59,8 +59,8 @@ def list_folder(root: Path) -> Listing:
     members: list[Member] = []
     classes: tuple[str, ...] = ()
     for split, place in (own or {"train": root}).items():
-        found = folders if place == root else _folders(place, root, remarks)
-        names = tuple(folder.name for folder in found)
+        of_classes = folders if place == root else _folders(place, root, remarks)
+        names = tuple(folder.name for folder in of_classes)
         if not names:
             raise UsageError(f"{place} has no sub-folders: put the images of each class into one that bears its name")
         if classes and names != classes:
@@ -68,7 +68,7 @@ def list_folder(root: Path) -> Listing:
                 f"{own['train']} has the classes {', '.join(classes)}, {place.name} has {', '.join(names)}"
             )
         classes = names
-        for label, folder in enumerate(found):
+        for label, folder in enumerate(of_classes):
             images = [Member(path, _name(path, root), label, split) for path in _images(folder, root, remarks)]
             if not images:
                 raise UsageError(f"{folder} has no images: put some there, or remove the folder")
@@ -83,34 +83,36 @@ def list_folder(root: Path) -> Listing:
 
 def _split_folders(root: Path, folders: list[Path]) -> dict[Split, Path]:
     """The folders of splits; none unless there is one to train on and another."""
-    found = {split: [each for each in folders if each.name.casefold() in names] for split, names in NAMES.items()}
-    if not found["train"] or not (found["validation"] or found["test"]):
+    by_split = {
+        split: [folder for folder in folders if folder.name.casefold() in names] for split, names in NAMES.items()
+    }
+    if not by_split["train"] or not (by_split["validation"] or by_split["test"]):
         return {}
-    for split, places in found.items():
+    for split, places in by_split.items():
         if len(places) > 1:
-            names = " and ".join(f"{each.name}/" for each in places)
+            names = " and ".join(f"{folder.name}/" for folder in places)
             raise UsageError(f"{root} has {names} for one split, {split}: put the images into one of them")
-    return {split: places[0] for split, places in found.items() if places}
+    return {split: places[0] for split, places in by_split.items() if places}
 
 
 def _folders(place: Path, root: Path, remarks: Remarks) -> list[Path]:
     """The folders in ``place``, sorted, links to some included; all else is remarked on."""
-    found = []
+    folders = []
     try:
         entries = sorted(place.iterdir())
     except OSError as error:
         _refuse(error)
-    for each in entries:
-        name = _name(each, root)
-        if each.name.startswith("."):
+    for entry in entries:
+        name = _name(entry, root)
+        if entry.name.startswith("."):
             remarks.add("hidden files and folders, not read", name)
-        elif not each.is_dir():
+        elif not entry.is_dir():
             remarks.add("files outside the folders of the classes, not read", name)
-        elif not _is_text(each.name):
+        elif not _is_text(entry.name):
             raise UsageError(f"{place}: the name of the folder {name} is not UTF-8, and would name a class: rename it")
         else:
-            found.append(each)
-    return found
+            folders.append(entry)
+    return folders
 
 
 def _images(folder: Path, root: Path, remarks: Remarks) -> Iterator[Path]:

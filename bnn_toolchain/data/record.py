@@ -45,7 +45,7 @@ class Record:
 
 def record_of(splits: Splits) -> Record:
     """The record of ``splits``; images that come from no file are known by their pixels."""
-    parts = (_part(each, splits.spec.classes) for each in (splits.train, splits.validation, splits.test))
+    parts = (_part(part, splits.spec.classes) for part in (splits.train, splits.validation, splits.test))
     return Record(splits.source, *parts)
 
 
@@ -69,8 +69,8 @@ def read_record(path: Path) -> Record:
 def changes(then: Record, now: Record) -> str:
     """How the images of ``now`` differ from those of ``then``, by split; empty if they do not."""
     pairs = (("training", then.train, now.train), ("validation", then.validation, now.validation))
-    found = [_change(name, before, after) for name, before, after in pairs]
-    return "; ".join(each for each in (*found, changes_of_test(then, now)) if each)
+    differences = [_change(name, before, after) for name, before, after in pairs]
+    return "; ".join(difference for difference in (*differences, changes_of_test(then, now)) if difference)
 
 
 def changes_of_test(then: Record, now: Record) -> str:
@@ -97,7 +97,7 @@ def _change(name: str, then: SplitRecord, now: SplitRecord, seen: dict[str, Spli
 
 def _part(part: Labelled, classes: tuple[str, ...]) -> SplitRecord:
     digests = (
-        [each.tobytes().hex() for each in part.digests]
+        [digest.tobytes().hex() for digest in part.digests]
         if part.digests is not None
         else [hashlib.sha256(image.tobytes()).hexdigest() for image in part.images]
     )

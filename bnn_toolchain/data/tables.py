@@ -67,7 +67,7 @@ def read_hub(name: str, configuration: str | None, split: str, columns: Columns)
     from datasets.load import load_dataset
 
     try:
-        found = load_dataset(name, configuration, split=split, download_config=DownloadConfig(max_retries=1))
+        hub = load_dataset(name, configuration, split=split, download_config=DownloadConfig(max_retries=1))
     except (DatasetNotFoundError, ValueError) as error:
         raise UsageError(f"data set '{name}', split '{split}': {error}") from error
     except (ConnectionError, OSError) as error:
@@ -75,9 +75,9 @@ def read_hub(name: str, configuration: str | None, split: str, columns: Columns)
             f"data set '{name}' cannot be fetched: {error}. Without a network, set BNNT_DATA to a folder that holds "
             f"mnist or cifar10, or use data.source=parquet or folder"
         ) from error
-    _check_columns(found.column_names, columns, name)
-    table: pa.Table = found.cast_column(columns.image_column, Image(decode=False)).with_format("arrow")[:]
-    features = {columns.label_column: _label_feature(getattr(found.features[columns.label_column], "names", None))}
+    _check_columns(hub.column_names, columns, name)
+    table: pa.Table = hub.cast_column(columns.image_column, Image(decode=False)).with_format("arrow")[:]
+    features = {columns.label_column: _label_feature(getattr(hub.features[columns.label_column], "names", None))}
     metadata = {b"huggingface": json.dumps({"info": {"features": features}}).encode()}
     return table.select([columns.image_column, columns.label_column]).replace_schema_metadata(metadata)
 
@@ -118,10 +118,10 @@ def _label_feature(names: list[str] | None) -> dict[str, Any]:
     return {"_type": "ClassLabel", "names": names} if names else {"_type": "Value"}
 
 
-def _check_columns(found: list[str], columns: Columns, name: str) -> None:
+def _check_columns(present: list[str], columns: Columns, name: str) -> None:
     for field, column in (("image_column", columns.image_column), ("label_column", columns.label_column)):
-        if column not in found:
-            raise UsageError(f"{name} has no column '{column}': set data.{field} to one of {', '.join(found)}")
+        if column not in present:
+            raise UsageError(f"{name} has no column '{column}': set data.{field} to one of {', '.join(present)}")
 
 
 def _content(value: Any, name: str) -> bytes:

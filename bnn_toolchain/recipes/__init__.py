@@ -12,7 +12,7 @@ from bnn_toolchain.errors import UsageError
 def recipe_names() -> tuple[str, ...]:
     """The recipes that come with the package, sorted."""
     files = resources.files(__name__).iterdir()
-    return tuple(sorted(each.name.removesuffix(".yaml") for each in files if each.name.endswith(".yaml")))
+    return tuple(sorted(file.name.removesuffix(".yaml") for file in files if file.name.endswith(".yaml")))
 
 
 def recipe_text(name: str) -> str:

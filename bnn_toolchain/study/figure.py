@@ -28,7 +28,7 @@ STYLE: dict[Any, Any] = {
 
 def draw(study: Study, target: float) -> str:
     """The figure as SVG, without a date."""
-    shares = any(each.measure is Measure.POSITIVE_SHARE for each in study.question.expectations)
+    shares = any(expectation.measure is Measure.POSITIVE_SHARE for expectation in study.question.expectations)
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(3.6 * (3 + shares), 3.4), layout="constrained")
         axes = list(figure.subplots(1, 3 + shares))

@@ -72,19 +72,19 @@ def base_of(network: Network, recipe: str | None, budget: Budget) -> Base:
     if recipe is None and budget == Budget.SMALL:
         return Base(f"the small {network}", validate(SMALL[network], Recipe, f"the small {network}"))
     name = recipe if recipe is not None else FULL[network]
-    found = load_recipe(name)
-    lengths = [stage.epochs for stage in found.stages]
+    loaded = load_recipe(name)
+    lengths = [stage.epochs for stage in loaded.stages]
     if None in lengths:
         raise UsageError(f"{name}: a study compares at equal numbers of epochs: give every stage its epochs")
-    if found.stages[0].real_optimizer is not None:
+    if loaded.stages[0].real_optimizer is not None:
         raise UsageError(f"{name}: a study sweeps one learning rate: leave real_optimizer out")
     epochs = sum(length for length in lengths if length is not None)
-    data = found.data
+    data = loaded.data
     if budget == Budget.SMALL:
         epochs = min(epochs, SMALL_EPOCHS)
         data = data.model_copy(update={"limit": min(data.limit or SMALL_IMAGES, SMALL_IMAGES)})
-    stage = found.stages[0].model_copy(update={"epochs": epochs, "patience": None})
-    return Base(f"{name}, {budget} budget", found.model_copy(update={"data": data, "stages": (stage,)}))
+    stage = loaded.stages[0].model_copy(update={"epochs": epochs, "patience": None})
+    return Base(f"{name}, {budget} budget", loaded.model_copy(update={"data": data, "stages": (stage,)}))
 
 
 def recipe_of(base: Base, setting: Setting, rate: float, seed: int) -> Recipe:

@@ -60,13 +60,23 @@ def table(study: Study) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns.split(","))
     for trial in study.trials:
-        found, seconds = trial.outcome, seconds_to(trial, target)
-        share = "" if found.positive_share is None else f"{found.positive_share:.4f}"
+        outcome, seconds = trial.outcome, seconds_to(trial, target)
+        share = "" if outcome.positive_share is None else f"{outcome.positive_share:.4f}"
         writer.writerow(
             (
-                *(trial.role, trial.setting, trial.rate, trial.seed, trial.key, "yes" if found.diverged else ""),
-                *(f"{found.test_accuracy:.4f}", f"{found.validation_accuracy:.4f}", found.best_epoch, found.epochs),
-                *(f"{found.seconds:.2f}", epochs_to(trial, target), "" if seconds is None else f"{seconds:.2f}", share),
+                *(trial.role, trial.setting, trial.rate, trial.seed, trial.key, "yes" if outcome.diverged else ""),
+                *(
+                    f"{outcome.test_accuracy:.4f}",
+                    f"{outcome.validation_accuracy:.4f}",
+                    outcome.best_epoch,
+                    outcome.epochs,
+                ),
+                *(
+                    f"{outcome.seconds:.2f}",
+                    epochs_to(trial, target),
+                    "" if seconds is None else f"{seconds:.2f}",
+                    share,
+                ),
             )
         )
     return text.getvalue()
@@ -82,8 +92,8 @@ def summary(study: Study) -> dict[str, Any]:
         "target_validation_accuracy": target,
         "settings": [_setting(compared, target) for compared in study.compared],
         "verdicts": [
-            {"outcome": each.outcome, "words": each.words, "difference": _bounds(each.difference)}
-            for each in verdicts(study)
+            {"outcome": verdict.outcome, "words": verdict.words, "difference": _bounds(verdict.difference)}
+            for verdict in verdicts(study)
         ],
     }
 
@@ -105,8 +115,8 @@ def _setting(compared: Compared, target: float) -> dict[str, Any]:
 
 def report(study: Study, command: str) -> str:
     """The report as Markdown."""
-    question, target, found = study.question, target_of(study), verdicts(study)
-    counts = {kind: sum(each.outcome == kind for each in found) for kind in ("agrees", "disagrees", "undecided")}
+    question, target, judged = study.question, target_of(study), verdicts(study)
+    counts = {kind: sum(verdict.outcome == kind for verdict in judged) for kind in ("agrees", "disagrees", "undecided")}
     seeds = len(study.compared[0].trials)
     rows = [f"| {' | '.join(cells)} |" for cells in (COLUMNS, ("---",) * len(COLUMNS), *rows_of(study))]
     edges = [compared.setting.name for compared in study.compared if compared.at_edge]
@@ -115,10 +125,10 @@ def report(study: Study, command: str) -> str:
 
 **The paper** (Alizadeh et al. 2019, {question.section}): {question.claim}
 
-**Here**: {counts["agrees"]} of {len(found)} testable parts of the claim agree, {counts["disagrees"]} disagree, \
+**Here**: {counts["agrees"]} of {len(judged)} testable parts of the claim agree, {counts["disagrees"]} disagree, \
 {counts["undecided"]} are undecided.
 
-{chr(10).join(f"- {each.words}" for each in found)}
+{chr(10).join(f"- {verdict.words}" for verdict in judged)}
 
 Command: `{command}`
 

@@ -51,8 +51,8 @@ def rank_test(first: Sequence[float], second: Sequence[float]) -> tuple[bool, fl
     """
     few = math.comb(len(first) + len(second), len(first)) <= ALL_ORDERS
     method = stats.PermutationMethod(n_resamples=ALL_ORDERS) if few else "asymptotic"
-    found = stats.mannwhitneyu(first, second, method=method)
-    return bool(2 * found.statistic > len(first) * len(second)), float(found.pvalue)
+    test = stats.mannwhitneyu(first, second, method=method)
+    return bool(2 * test.statistic > len(first) * len(second)), float(test.pvalue)
 
 
 def _quantile(freedom: float) -> float:

@@ -117,9 +117,16 @@ def study(
         runs = _Runs(out / "runs", pool, counter)
         float_trial = None
         if any(setting.from_float for setting in question.settings):
-            found = float_recipe_of(base)
+            float_recipe = float_recipe_of(base)
             counter.total += 1
-            plan = _Plan("float", "float", found.stages[0].optimizer.lr, found.seed, key_of(found), found)
+            plan = _Plan(
+                "float",
+                "float",
+                float_recipe.stages[0].optimizer.lr,
+                float_recipe.seed,
+                key_of(float_recipe),
+                float_recipe,
+            )
             (float_trial,) = runs.of([plan])
         sweeps = _sweeps(question, base, runs, float_trial)
         best = [_best_rate(sweep) for sweep in sweeps]

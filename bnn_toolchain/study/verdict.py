@@ -27,7 +27,7 @@ class Verdict:
 
 def target_of(study: Study) -> float:
     """The validation accuracy that times are taken to, 0 to 1, rounded to a thousandth."""
-    means = [statistics.fmean(t.outcome.validation_accuracy for t in each.trials) for each in study.compared]
+    means = [statistics.fmean(t.outcome.validation_accuracy for t in compared.trials) for compared in study.compared]
     return round(TARGET * max(means), 3)
 
 
@@ -48,9 +48,12 @@ def verdicts(study: Study) -> list[Verdict]:
     Means are compared by Welch's t-test. Epochs to a target that some runs did not reach have no mean: those runs count
     as later than all others, and the Mann-Whitney test compares ranks. With three runs a setting it never decides.
     """
-    by_name = {each.setting.name: each for each in study.compared}
+    by_name = {compared.setting.name: compared for compared in study.compared}
     target = target_of(study)
-    return [_verdict(each, by_name[each.higher], by_name[each.lower], target) for each in study.question.expectations]
+    return [
+        _verdict(expectation, by_name[expectation.higher], by_name[expectation.lower], target)
+        for expectation in study.question.expectations
+    ]
 
 
 def measured(trial: Trial, measure: Measure, target: float) -> float | None:
@@ -76,30 +79,32 @@ class _Comparison:
 def _verdict(expectation: Expectation, higher: Compared, lower: Compared, target: float) -> Verdict:
     measure = expectation.measure
     pair = f"{measure}: '{expectation.higher}' above '{expectation.lower}'"
-    found = _compared(higher, lower, measure, target)
-    if found.greater is None:
-        return Verdict(expectation, "undecided", found.difference, f"{pair}: no verdict, {found.words}")
-    smaller = lower if found.greater is higher else higher
-    worse = found.greater if measure is Measure.EPOCHS else smaller
+    comparison = _compared(higher, lower, measure, target)
+    if comparison.greater is None:
+        return Verdict(expectation, "undecided", comparison.difference, f"{pair}: no verdict, {comparison.words}")
+    smaller = lower if comparison.greater is higher else higher
+    worse = comparison.greater if measure is Measure.EPOCHS else smaller
     if worse.at_edge and measure is not Measure.POSITIVE_SHARE:
         reason = f"'{worse.setting.name}' may do better beyond the rates of its sweep"
-        return Verdict(expectation, "undecided", found.difference, f"{pair}: no verdict, {reason}: {found.words}")
-    outcome: Literal["agrees", "disagrees"] = "agrees" if found.greater is higher else "disagrees"
-    return Verdict(expectation, outcome, found.difference, f"{pair}: {outcome}, {found.words}")
+        return Verdict(
+            expectation, "undecided", comparison.difference, f"{pair}: no verdict, {reason}: {comparison.words}"
+        )
+    outcome: Literal["agrees", "disagrees"] = "agrees" if comparison.greater is higher else "disagrees"
+    return Verdict(expectation, outcome, comparison.difference, f"{pair}: {outcome}, {comparison.words}")
 
 
 def _compared(higher: Compared, lower: Compared, measure: Measure, target: float) -> _Comparison:
-    values = [[measured(trial, measure, target) for trial in each.trials] for each in (higher, lower)]
-    first, second = ([value for value in each if value is not None] for each in values)
+    values = [[measured(trial, measure, target) for trial in compared.trials] for compared in (higher, lower)]
+    first, second = ([value for value in side if value is not None] for side in values)
     if (len(first), len(second)) == (len(higher.trials), len(lower.trials)):
-        found = difference(first, second)
-        shown = _shown(found, measure)
-        if found.low <= 0 <= found.high or math.isnan(found.low):
-            return _Comparison(None, f"the interval includes 0: {shown}", found)
-        return _Comparison(higher if found.low > 0 else lower, f"the difference is {shown}", found)
+        interval = difference(first, second)
+        shown = _shown(interval, measure)
+        if interval.low <= 0 <= interval.high or math.isnan(interval.low):
+            return _Comparison(None, f"the interval includes 0: {shown}", interval)
+        return _Comparison(higher if interval.low > 0 else lower, f"the difference is {shown}", interval)
     if measure is not Measure.EPOCHS:
         return _Comparison(None, "some runs have no such value")
-    later, p = rank_test(*([math.inf if value is None else value for value in each] for each in values))
+    later, p = rank_test(*([math.inf if value is None else value for value in side] for side in values))
     words = (
         f"{len(first)} of {len(higher.trials)} runs against {len(second)} of {len(lower.trials)} reached the target, "
         f"p = {p:.2g} by ranks"

@@ -85,7 +85,7 @@ def fit(model: nn.Module, splits: Splits, training: Training, out: Path, *, resu
         return read_summary(folder.summary)
     last = checkpoint.read(folder.last)
     last.restore_model(model)
-    keep_epochs(folder.metrics, [each for each in read_epochs(folder.metrics) if each.epoch <= last.progress.epoch])
+    keep_epochs(folder.metrics, [epoch for epoch in read_epochs(folder.metrics) if epoch.epoch <= last.progress.epoch])
     teacher = _teacher(training, splits.spec, device)
     lengths = [stage.epochs for stage in training.stages]
     epochs = None if None in lengths else sum(length for length in lengths if length is not None)
@@ -197,10 +197,10 @@ def _after(progress: RunState, done: Epoch) -> RunState:
 def _teacher(training: Training, spec: InputSpec, device: torch.device) -> nn.Module | None:
     if training.distillation is None:
         return None
-    found = load_run(training.distillation.teacher)
-    if found.input_spec != spec:
+    run = load_run(training.distillation.teacher)
+    if run.input_spec != spec:
         raise UsageError(f"distillation.teacher {training.distillation.teacher} was trained on other images or classes")
-    return found.model.to(device)
+    return run.model.to(device)
 
 
 def _on(device: torch.device, part: Labelled) -> tuple[Tensor, Tensor]:

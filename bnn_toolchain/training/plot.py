@@ -50,9 +50,9 @@ def plot_run(run: Path, picture: Path, model: nn.Module | None = None) -> None:
     for name, weight in latents.items():
         axes[1, 1].hist(weight.detach().flatten().numpy(), bins=BINS, histtype="step", density=True, label=name)
     axes[1, 1].set(title="latent weights", xlabel="weight", ylabel="density")
-    for each in axes.flat:
-        if each.get_legend_handles_labels()[1]:
-            each.legend(fontsize="x-small")
+    for axis in axes.flat:
+        if axis.get_legend_handles_labels()[1]:
+            axis.legend(fontsize="x-small")
     figure.suptitle(str(run))
     drawn = io.BytesIO()
     figure.savefig(drawn, format=picture.suffix.removeprefix("."))

@@ -68,7 +68,7 @@ def validate(raw: Raw, kind: type[TrainingKind], name: str) -> TrainingKind:
     except ValidationError as error:
         known = _field_names(kind)
         # a tuple whose items are wrong counts as too short as well
-        problems = [each for each in error.errors() if each["type"] != "too_short" or not each["input"]]
+        problems = [problem for problem in error.errors() if problem["type"] != "too_short" or not problem["input"]]
         lines = [_line(problem, resolved, known, single) for problem in problems]
         raise UsageError(f"{name}:\n" + "\n".join(f"  - {line}" for line in lines)) from error
 

@@ -95,10 +95,12 @@ class RunFolder:
         """
         if not self.recipe.exists():
             raise UsageError(f"{self.path} holds no run to go on with: leave --resume out")
-        old, new = (_settings(each) for each in (self.read_training(), training))
-        other = sorted(_differences(old, new))
-        if other:
-            raise UsageError(f"{self.path} is another run, {', '.join(other)}: give its settings or another --out")
+        old, new = (_settings(settings) for settings in (self.read_training(), training))
+        differences = sorted(_differences(old, new))
+        if differences:
+            raise UsageError(
+                f"{self.path} is another run, {', '.join(differences)}: give its settings or another --out"
+            )
         changed = changes(self.read_record(), record_of(splits))
         if changed:
             raise UsageError(f"{self.path}: {changed}; put the images back, or train anew in another --out")

@@ -136,10 +136,10 @@ def _operator(layers: Layers, node: Node, traced: dict[Node, Traced]) -> Traced:
             raise Unsupported(_without_place(node))
     expected = value_shape(node)
     if isinstance(result, Elements) and result.index is None:
-        found = layers.builder.value(result.source).shape
-        if expected and found != expected:
+        shape = layers.builder.value(result.source).shape
+        if expected and shape != expected:
             raise Unsupported(
-                f"{_base(node)} yields {expected} where the graph has {found}: use sizes that divide evenly"
+                f"{_base(node)} yields {expected} where the graph has {shape}: use sizes that divide evenly"
             )
     return result
 
@@ -203,7 +203,7 @@ def _cast(layers: Layers, node: Node, x: Traced) -> Traced:
 
 def _expect_float32(node: Node, traced: dict[Node, Traced]) -> None:
     read = [operand for operand in node.all_input_nodes if isinstance(traced[operand], Elements)]
-    for value in (each.meta.get("val") for each in (*read, node)):
+    for value in (operand.meta.get("val") for operand in (*read, node)):
         if isinstance(value, torch.Tensor) and value.dtype not in (torch.float32, torch.bool):
             kind = str(value.dtype).removeprefix("torch.")
             raise Unsupported(f"{_base(node)} in {kind}: engines compute in float32; cast before it, or not at all")

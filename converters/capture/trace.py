@@ -191,11 +191,11 @@ def _first_line(error: Exception) -> str:
 
 def _batch_guard(module: nn.Module, example: torch.Tensor) -> str:
     """The user's line that decided something by the number of images, if torch asked for one while tracing."""
-    found: list[str] = []
+    guards: list[str] = []
 
     def listen(record: logging.LogRecord) -> bool:
         if "guard added" in record.msg:
-            found.append(_running_line() or forward_line(module))
+            guards.append(_running_line() or forward_line(module))
         return False
 
     log = logging.getLogger("torch.fx.experimental.symbolic_shapes")
@@ -207,7 +207,7 @@ def _batch_guard(module: nn.Module, example: torch.Tensor) -> str:
             batch = ({0: torch.export.Dim("batch")},)
             torch.export.export(copy.deepcopy(module), (example,), dynamic_shapes=batch)
     except Exception:  # the one that is being explained
-        return found[0] if found else ""
+        return guards[0] if guards else ""
     finally:
         log.setLevel(level)
         log.removeFilter(listen)

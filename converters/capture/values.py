@@ -104,44 +104,44 @@ def activation(builder: Builder, x: Elements) -> Activation:
     if x.index is None:
         return x.source
     shape, sums = tuple(x.index.shape[1:-1]), x.index.shape[-1]
-    found = builder.value(x.source).shape
+    source = builder.value(x.source).shape
     own = x.index[0].sort(-1).values if x.index.shape[0] == IMAGES else None
-    if own is None or not torch.equal(x.index[1].sort(-1).values, own + prod(found)):
+    if own is None or not torch.equal(x.index[1].sort(-1).values, own + prod(source)):
         raise Unsupported(
             f"a view or a sum{_written(x)} mixes the images of a batch: the first axis must stay the images"
         )
     if sums == 1:
-        return _moved(builder, x, shape, found, own.flatten())
-    channels = torch.arange(prod(found)).reshape(found[0], -1)
-    if len(found) == 3 and shape in ((found[0],), (found[0], 1, 1)) and torch.equal(own.reshape(-1, sums), channels):
+        return _moved(builder, x, shape, source, own.flatten())
+    channels = torch.arange(prod(source)).reshape(source[0], -1)
+    if len(source) == 3 and shape in ((source[0],), (source[0], 1, 1)) and torch.equal(own.reshape(-1, sums), channels):
         pooled = builder.add(x.place.path, x.place.call, GlobalAveragePool(), x.source)
         if len(shape) == 1:
             pooled = builder.add(x.place.path, x.place.call, Flatten(channels_last=False), pooled)
         factor = x.factor * sums
         if factor == 1:
             return pooled
-        return builder.add(x.place.path, x.place.call, Scale(torch.full((found[0],), factor).numpy()), pooled)
+        return builder.add(x.place.path, x.place.call, Scale(torch.full((source[0],), factor).numpy()), pooled)
     raise Unsupported(
-        f"a sum or mean{_written(x)} makes {_text(shape)} of {_text(found)}: only that of the whole image exists"
+        f"a sum or mean{_written(x)} makes {_text(shape)} of {_text(source)}: only that of the whole image exists"
     )
 
 
-def _moved(builder: Builder, x: Elements, shape: tuple[int, ...], found: tuple[int, ...], order: Tensor) -> Activation:
+def _moved(builder: Builder, x: Elements, shape: tuple[int, ...], source: tuple[int, ...], order: Tensor) -> Activation:
     """The source with its elements in ``order``, int64 [count], as ``shape``."""
-    ordered = torch.arange(prod(found))
-    if shape == found and torch.equal(order, ordered):
+    ordered = torch.arange(prod(source))
+    if shape == source and torch.equal(order, ordered):
         return x.source
-    if shape == (prod(found),) and len(found) == 3:
+    if shape == (prod(source),) and len(source) == 3:
         if torch.equal(order, ordered):
             return builder.add(x.place.path, x.place.call, Flatten(channels_last=False), x.source)
-        if torch.equal(order, ordered.reshape(found).permute(1, 2, 0).flatten()):
+        if torch.equal(order, ordered.reshape(source).permute(1, 2, 0).flatten()):
             return builder.add(x.place.path, x.place.call, Flatten(channels_last=True), x.source)
     if order.shape == ordered.shape and torch.equal(order, ordered):
         raise Unsupported(
-            f"a reshape of {_text(found)} to {_text(shape)}: only flattening to one row of features exists"
+            f"a reshape of {_text(source)} to {_text(shape)}: only flattening to one row of features exists"
         )
     raise Unsupported(
-        f"a view{_written(x)} makes {_text(shape)} of {_text(found)} by leaving out, repeating or reordering values: "
+        f"a view{_written(x)} makes {_text(shape)} of {_text(source)} by leaving out, repeating or reordering values: "
         "let every layer read whole images in torch's order"
     )
 

@@ -133,8 +133,8 @@ def float_shape(name: str, op: FloatOp, shapes: tuple[Shape, ...]) -> Shape:
         case Multiply():
             fits = len(shapes) == 2 and (shape == shapes[1] or shapes[1] in (shape[:1], (shape[0], 1, 1)))
         case Concat():
-            fits = all(other[1:] == shape[1:] for other in shapes)
-            shape = (sum(other[0] for other in shapes), *shape[1:])
+            fits = all(sides[1:] == shape[1:] for sides in shapes)
+            shape = (sum(sides[0] for sides in shapes), *shape[1:])
         case Slice(start, stop):
             fits = 0 <= start < stop <= shape[0]
             shape = (stop - start, *shape[1:])

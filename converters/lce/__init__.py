@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.converters.lce.format.container import decode, encode
@@ -18,8 +17,8 @@ from bnn_toolchain.converters.lce.read.integers import IMAGE, integers
 from bnn_toolchain.converters.lce.read.restore import restore
 from bnn_toolchain.converters.lce.write.emitter import Construction
 from bnn_toolchain.converters.lce.write.graph import write_graph
-from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import LARGE, read_bounded, write_atomically
+from bnn_toolchain.converters.model_file import read_model, write_model
+from bnn_toolchain.errors import FileFormatError
 
 __all__ = [
     "Construction",
@@ -41,11 +40,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         Unsupported: the graph is not lowered, or LCE cannot express it.
         UsageError: the file cannot be written.
     """
-    data = to_bytes(graph)
-    try:
-        write_atomically(Path(path), data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    write_model(path, to_bytes(graph))
 
 
 def load(path: str | os.PathLike[str]) -> Graph:
@@ -56,18 +51,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
         FileFormatError: it is truncated or corrupt.
         Unsupported: an operator that the graph has no place for; the message names it.
     """
-    try:
-        data = read_bounded(Path(path), LARGE)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise FileFormatError(f"{path} is no model: {error}") from error
-    try:
-        return from_bytes(data)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    except Unsupported as error:
-        raise Unsupported(f"{path}: {error}") from error
+    return read_model(path, from_bytes)
 
 
 def to_bytes(graph: Graph) -> bytes:
@@ -86,8 +70,8 @@ def constructions(graph: Graph) -> tuple[Construction, ...]:
     Raises:
         Unsupported: as :func:`to_bytes`.
     """
-    _, found = write_graph(graph, {})
-    return found
+    _, stand_ins = write_graph(graph, {})
+    return stand_ins
 
 
 def from_bytes(data: bytes) -> Graph:

@@ -124,13 +124,13 @@ def _function(name: str) -> FunctionProto:
 
 def functions(used: set[str]) -> list[FunctionProto]:
     """The functions named in ``used`` and those that they call, in a fixed order."""
-    pending, found = list(used), set[str]()
+    pending, needed = list(used), set[str]()
     while pending:
         name = pending.pop()
-        if name not in found:
-            found.add(name)
+        if name not in needed:
+            needed.add(name)
             pending += [node.op_type for node in _function(name).node if node.domain == DOMAIN]
-    return [_function(name) for name in _BODIES if name in found]
+    return [_function(name) for name in _BODIES if name in needed]
 
 
 def former(function: FunctionProto) -> FunctionProto:

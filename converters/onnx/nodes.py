@@ -212,7 +212,7 @@ class _Reader:
         return value
 
     def attribute(self, key: str, kind: AttributeProto.AttributeType) -> AttributeProto:
-        found: AttributeProto | None = self.attributes.get(key)
-        if found is None or found.type != kind:
+        attribute: AttributeProto | None = self.attributes.get(key)
+        if attribute is None or attribute.type != kind:
             raise FileFormatError(f"{self.name}: {self.proto.op_type} lacks the attribute '{key}'")
-        return found
+        return attribute

@@ -8,18 +8,18 @@ the words of earlier files are read too; they mean the same.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from onnx import ModelProto
 
 from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.model_file import read_model
 from bnn_toolchain.converters.onnx.functions import former
 from bnn_toolchain.converters.onnx.nodes import read_nodes
 from bnn_toolchain.converters.onnx.parts import FOREIGN, check_parts
 from bnn_toolchain.converters.onnx.write import FORMAT, NAME, model_of
-from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import LARGE, read_bounded, read_json
+from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.files import read_json
 from bnn_toolchain.input_spec import InputSpec
 
 
@@ -31,20 +31,7 @@ def load(path: str | os.PathLike[str]) -> Graph:
         FileFormatError: it is truncated, corrupt, or not bnnt's.
         Unsupported: an operator gets what it does not take.
     """
-    try:
-        data = read_bounded(Path(path), LARGE)
-    except OSError as error:
-        raise UsageError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise FileFormatError(f"{path} is no model: {error}") from error
-    if not data:
-        raise FileFormatError(f"{path} is empty: export or copy it again")
-    try:
-        return from_bytes(data)
-    except FileFormatError as error:
-        raise FileFormatError(f"{path}: {error}") from error
-    except Unsupported as error:
-        raise Unsupported(f"{path}: {error}") from error
+    return read_model(path, from_bytes)
 
 
 def from_bytes(data: bytes) -> Graph:
@@ -61,11 +48,11 @@ def from_bytes(data: bytes) -> Graph:
         raise FileFormatError(FOREIGN) from error
     _check_text(model)
     properties = {entry.key: entry.value for entry in model.metadata_props}
-    found = properties.get("bnnt.format")
-    if found is None:
+    version = properties.get("bnnt.format")
+    if version is None:
         raise FileFormatError("an ONNX file, but not one that bnnt wrote: export the PyTorch model with bnnt")
-    if found != FORMAT:
-        raise FileFormatError(f"format {found!r} of bnnt; this version reads {FORMAT!r}: export the model again")
+    if version != FORMAT:
+        raise FileFormatError(f"format {version!r} of bnnt; this version reads {FORMAT!r}: export the model again")
     graph = Graph(
         _read_spec(properties.get("bnnt.input", "")), read_nodes(model), properties.get("bnnt.decided_by", "")
     )

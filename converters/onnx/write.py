@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -37,9 +36,9 @@ from bnn_toolchain.converters.graph.ops import (
     Value,
 )
 from bnn_toolchain.converters.graph.size import NODES
+from bnn_toolchain.converters.model_file import write_model
 from bnn_toolchain.converters.onnx.functions import DOMAIN, OPSET, VERSION, functions
-from bnn_toolchain.errors import Unsupported, UsageError
-from bnn_toolchain.files import write_atomically
+from bnn_toolchain.errors import Unsupported
 
 FORMAT = "1"
 IR_VERSION = 8  # the first with model-local functions
@@ -54,11 +53,7 @@ def save(graph: Graph, path: str | os.PathLike[str]) -> None:
         Unsupported: the graph is not lowered.
         UsageError: the file cannot be written.
     """
-    data = to_bytes(graph)
-    try:
-        write_atomically(Path(path), data)
-    except OSError as error:
-        raise UsageError(f"cannot write {path}: {error.strerror}") from error
+    write_model(path, to_bytes(graph))
 
 
 def to_bytes(graph: Graph) -> bytes:

@@ -29,7 +29,7 @@ def missed(graph: Graph) -> Iterator[Missed]:
     """Thresholds that stayed apart from the layer in front of them."""
     for node in graph.nodes:
         if isinstance(node.op, Threshold):
-            others = [other.name for other in graph.nodes if node.inputs[0] in other.inputs and other is not node]
+            others = [reader.name for reader in graph.nodes if node.inputs[0] in reader.inputs and reader is not node]
             why = f"'{others[0]}' reads its sums too" if others else "no layer with binary weights yields its sums"
             yield Missed(node.name, f"a threshold of its own, since {why}")
 

@@ -164,8 +164,8 @@ def _run(name: str, op: Op, inputs: list[NDArray[Any]], integer: bool) -> Reals:
         case Gemm(weight, bias):
             return real_dense(x, weight, bias)
         case Add():
-            other: Reals = inputs[1]
-            return x + other
+            y: Reals = inputs[1]
+            return x + y
         case GlobalAveragePool():
             return average(x)
         case BinaryConv2dThreshold() | BinaryConv2dMaxPoolThreshold() | BinaryDenseThreshold():

@@ -34,21 +34,21 @@ def read_array(path: Path, dtype: str, shape: tuple[int | None, ...]) -> NDArray
                 raise FileFormatError(
                     f"{path} is not a .npy file that bnnt writes: it is truncated, corrupt or foreign"
                 )
-            found_type, found = header[1].decode(), tuple(int(n) for n in header[2].split(b",") if n.strip())
-            if found_type != dtype or not _fits(found, shape):
+            kind, sides = header[1].decode(), tuple(int(n) for n in header[2].split(b",") if n.strip())
+            if kind != dtype or not _fits(sides, shape):
                 wanted = [n if n is not None else "N" for n in shape]
-                raise FileFormatError(f"{path} holds {found_type} {list(found)}, not {dtype} {wanted}")
+                raise FileFormatError(f"{path} holds {kind} {list(sides)}, not {dtype} {wanted}")
             left = os.fstat(file.fileno()).st_size - file.tell()
-            expected = prod(found) * np.dtype(dtype).itemsize
+            expected = prod(sides) * np.dtype(dtype).itemsize
             if left != expected:
                 raise FileFormatError(f"{path} is truncated or corrupt: {left} bytes of data, not {expected}")
-            return np.frombuffer(file.read(), dtype).reshape(found)
+            return np.frombuffer(file.read(), dtype).reshape(sides)
     except OSError as error:
         raise FileFormatError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _fits(found: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
-    return len(found) == len(shape) and all(b is None or a == b for a, b in zip(found, shape, strict=True))
+def _fits(sides: tuple[int, ...], shape: tuple[int | None, ...]) -> bool:
+    return len(sides) == len(shape) and all(b is None or a == b for a, b in zip(sides, shape, strict=True))
 
 
 def write_array(path: Path, array: NDArray[Any]) -> None:

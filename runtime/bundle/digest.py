@@ -30,7 +30,7 @@ def fnv1a(packed: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
 def digests(graph: Graph, hidden: Hidden, images: int) -> NDArray[np.uint64]:
     """uint64 [images, L]: one digest for each image and each of ``graph.hidden_bits()``, in that order."""
-    found = np.empty((images, len(graph.hidden_bits())), np.uint64)
+    table = np.empty((images, len(graph.hidden_bits())), np.uint64)
     for column, name in enumerate(graph.hidden_bits()):
-        found[:, column] = fnv1a(hidden[name])
-    return found
+        table[:, column] = fnv1a(hidden[name])
+    return table

@@ -49,14 +49,14 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 def _remove_abandoned(parent: Path, prefix: str) -> None:
-    for each in parent.iterdir():
-        if not each.name.startswith(prefix) or not RANDOM.fullmatch(each.name[len(prefix) :]):
+    for folder in parent.iterdir():
+        if not folder.name.startswith(prefix) or not RANDOM.fullmatch(folder.name[len(prefix) :]):
             continue
         try:
-            lock = _lock(each, fcntl.LOCK_NB)
+            lock = _lock(folder, fcntl.LOCK_NB)
         except OSError:  # a living process fills it, or another user's did
             continue
-        shutil.rmtree(each, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
         os.close(lock)
 
 

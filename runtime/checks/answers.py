@@ -74,25 +74,25 @@ class Contender:
             raise CheckFailed(f"{self} yields logits as {logits.dtype} {list(logits.shape)}, not float32 {list(shape)}")
 
 
-def differing(found: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:
+def differing(answers: NDArray[Any], expected: NDArray[Any]) -> NDArray[np.bool_]:
     """Which images [N] have another binary activation, or other logits, to the last bit."""
-    if found.dtype == np.float32:
-        found, expected = (np.ascontiguousarray(x).view(np.uint32) for x in (found, expected))
-    unequal: NDArray[np.bool_] = (found != expected).reshape(len(found), -1).any(axis=1)
+    if answers.dtype == np.float32:
+        answers, expected = (np.ascontiguousarray(x).view(np.uint32) for x in (answers, expected))
+    unequal: NDArray[np.bool_] = (answers != expected).reshape(len(answers), -1).any(axis=1)
     return unequal
 
 
-def differing_bits(found: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.bool_]:
+def differing_bits(answers: NDArray[np.uint8], expected: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Which packed bits differ, those of the tail too: [..., C/8] -> bool [..., C rounded up to bytes]."""
-    bits: NDArray[np.bool_] = np.unpackbits(found ^ expected, axis=-1, bitorder="little").astype(np.bool_)
+    bits: NDArray[np.bool_] = np.unpackbits(answers ^ expected, axis=-1, bitorder="little").astype(np.bool_)
     return bits
 
 
-def describe_bits(graph: Graph, name: str, found: NDArray[Any], expected: NDArray[Any]) -> str:
+def describe_bits(graph: Graph, name: str, answers: NDArray[Any], expected: NDArray[Any]) -> str:
     """Where the activation ``name`` of one image first differs: packed bits [H, W, C/8] or [F/8], or one digest."""
-    if not found.ndim:
-        return f"the digest of '{name}': expected {expected:016x}, found {found:016x}"
-    *place, channel = (int(axis[0]) for axis in np.nonzero(differing_bits(found, expected)))
+    if not answers.ndim:
+        return f"the digest of '{name}': expected {expected:016x}, found {answers:016x}"
+    *place, channel = (int(axis[0]) for axis in np.nonzero(differing_bits(answers, expected)))
     at = f"channel {channel}" + (f", row {place[0]}, column {place[1]}" if place else "")
     if channel >= graph.values[name].shape[0]:
         at += " (a tail bit: there is no such channel)"
@@ -100,10 +100,10 @@ def describe_bits(graph: Graph, name: str, found: NDArray[Any], expected: NDArra
     return f"'{name}', {at}: expected {'-1' if minus else '+1'}, found {'+1' if minus else '-1'}"
 
 
-def describe_logits(graph: Graph, found: NDArray[np.float32], expected: NDArray[np.float32]) -> str:
+def describe_logits(graph: Graph, answers: NDArray[np.float32], expected: NDArray[np.float32]) -> str:
     """The logits [F] of one image where they differ most: the class, expected and found."""
     with np.errstate(invalid="ignore"):
-        distance = np.abs(found.astype(np.float64) - expected)
-    unequal = np.where(found.view(np.uint32) == expected.view(np.uint32), -1.0, distance)
-    index = int(np.argmax(np.where(np.isnan(found), np.inf, unequal)))
-    return f"the logit of '{graph.spec.classes[index]}': expected {expected[index]}, found {found[index]}"
+        distance = np.abs(answers.astype(np.float64) - expected)
+    unequal = np.where(answers.view(np.uint32) == expected.view(np.uint32), -1.0, distance)
+    index = int(np.argmax(np.where(np.isnan(answers), np.inf, unequal)))
+    return f"the logit of '{graph.spec.classes[index]}': expected {expected[index]}, found {answers[index]}"

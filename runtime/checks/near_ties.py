@@ -49,9 +49,9 @@ def near_ties(
 
 def _value(graph: Graph, node: Node, steps: list[Op], images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """What ``steps`` make of the value that ``node`` reads, channels last."""
-    names = [each.name for each in graph.nodes]
+    names = [earlier.name for earlier in graph.nodes]
     nodes = list(graph.nodes[: names.index(node.inputs[0]) + 1])
     for number, op in enumerate(steps):
         nodes.append(Node(f"in front of {node.name}: {number}", op, (nodes[-1].name,)))
-    found = reference.run(graph.replace(nodes), images)
-    return found.transpose(0, 2, 3, 1) if found.ndim == 4 else found
+    value = reference.run(graph.replace(nodes), images)
+    return value.transpose(0, 2, 3, 1) if value.ndim == 4 else value

@@ -160,12 +160,12 @@ class _Judge:
 
     def _compare(self, indices: NDArray[np.intp], images: NDArray[np.uint8], hidden: Hidden) -> NDArray[np.float32]:
         """The logits; differing and wrong bits are noted."""
-        logits, found = self.contender.ask_hidden(self.graph, images)
+        logits, answers = self.contender.ask_hidden(self.graph, images)
         expected = self.contender.expected(self.graph, hidden, len(images))
         self.compared += indices.tolist()
-        self.missing.update({*expected, *self.contract.shows} - found.keys())
-        differ = {name: differing(found[name], bits) for name, bits in expected.items() if name in found}
-        wrong = differ if self.contract.exact_bits else self._wrong(images, differ, found, expected)
+        self.missing.update({*expected, *self.contract.shows} - answers.keys())
+        differ = {name: differing(answers[name], bits) for name, bits in expected.items() if name in answers}
+        wrong = differ if self.contract.exact_bits else self._wrong(images, differ, answers, expected)
         for name in differ:
             self.differ.setdefault(name, []).extend(indices[differ[name]].tolist())
             self.wrong.setdefault(name, []).extend(indices[wrong[name]].tolist())
@@ -173,7 +173,7 @@ class _Judge:
         if len(failing) and self.first is None:
             image = failing[0]
             name = next(name for name in wrong if wrong[name][image])
-            where = describe_bits(self.graph, name, found[name][image], expected[name][image])
+            where = describe_bits(self.graph, name, answers[name][image], expected[name][image])
             self.first = int(indices[image]), where
         return logits
 
@@ -181,18 +181,18 @@ class _Judge:
         self,
         images: NDArray[np.uint8],
         differ: dict[str, NDArray[np.bool_]],
-        found: Activations,
+        answers: Activations,
         expected: Activations,
     ) -> dict[str, NDArray[np.bool_]]:
         """Which images [N] have a bit that differs, in no layer behind another one that does, and is no near tie."""
         wrong = {}
         for name, differs in differ.items():
-            in_front = [differ[other] for other in self.in_front[name] & differ.keys()]
+            in_front = [differ[before] for before in self.in_front[name] & differ.keys()]
             judged = np.flatnonzero(differs & ~np.any(in_front, axis=0)) if in_front else np.flatnonzero(differs)
             wrong[name] = np.zeros(len(images), np.bool_)
             if len(judged):
-                bits = differing_bits(found[name][judged], expected[name][judged])
-                allowed = near_ties(self.graph, name, found, images[judged], self.contract)
+                bits = differing_bits(answers[name][judged], expected[name][judged])
+                allowed = near_ties(self.graph, name, answers, images[judged], self.contract)
                 if allowed is not None:
                     bits[..., : allowed.shape[-1]] &= ~allowed
                 wrong[name][judged] = bits.reshape(len(judged), -1).any(axis=1)
@@ -214,8 +214,8 @@ class _Judge:
         wrong_bits, other_bits = (_mask(len(images), noted) for noted in (self.wrong, self.differ))
         beyond &= ~other_bits | wrong_bits  # a bit that is a near tie answers for the logits behind it
         best = logits.argmax(axis=1)
-        other: NDArray[np.bool_] = np.not_equal(best, expected.argmax(axis=1))
-        failures = self._failures(len(images), nan, other & (beyond | nan), beyond)
+        turned: NDArray[np.bool_] = np.not_equal(best, expected.argmax(axis=1))
+        failures = self._failures(len(images), nan, turned & (beyond | nan), beyond)
         if self.first is not None or (nan | beyond).any():
             failures.append(self._where(logits, expected, nan | beyond))
         return EngineResult(
@@ -223,11 +223,11 @@ class _Judge:
             device=self.contender.device,
             contract=contract,
             images=len(images),
-            predictions_equal=int((~other).sum()),
-            near_ties=int((other & ~beyond & ~nan).sum()),
+            predictions_equal=int((~turned).sum()),
+            near_ties=int((turned & ~beyond & ~nan).sum()),
             logits_equal=int((~unequal).sum()),
             logits_difference=float(distance.max(where=np.isfinite(distance), initial=0.0)) / magnitude,
-            images_exact=int((~other & ~other_bits).sum()),
+            images_exact=int((~turned & ~other_bits).sum()),
             hidden_images=len(self.compared),
             hidden=tuple(self._layer(name) for name in self.differ),
             hidden_missing=tuple(name for name in self.graph.hidden_bits() if name in self.missing),
@@ -250,20 +250,20 @@ class _Judge:
         self, images: int, nan: NDArray[np.bool_], predictions: NDArray[np.bool_], beyond: NDArray[np.bool_]
     ) -> list[str]:
         missing = (name for name in self.contract.shows if name in self.missing)
-        found = [f"it shows no bits of '{name}', which its contract promises" for name in missing]
+        failures = [f"it shows no bits of '{name}', which its contract promises" for name in missing]
         if nan.any():
-            found.append(f"the logits of {nan.sum()} of {images} images are NaN, first of image {nan.argmax()}")
+            failures.append(f"the logits of {nan.sum()} of {images} images are NaN, first of image {nan.argmax()}")
         if predictions.any():
-            found.append(f"{predictions.sum()} of {images} predictions differ")
+            failures.append(f"{predictions.sum()} of {images} predictions differ")
         if beyond.any():
             limit = self.contract.logits
             much = f", by more than {limit:.0e} of the largest" if limit else ""
-            found.append(f"the logits of {beyond.sum()} of {images} images differ{much}")
+            failures.append(f"the logits of {beyond.sum()} of {images} images differ{much}")
         for name, wrong in self.wrong.items():
             if wrong:
                 count = f"{len(wrong)} of {len(self.compared)} images"
-                found.append(f"the bits of '{name}' differ on {count}, first on image {wrong[0]}")
-        return found
+                failures.append(f"the bits of '{name}' differ on {count}, first on image {wrong[0]}")
+        return failures
 
     def _where(self, logits: NDArray[np.float32], expected: NDArray[np.float32], failing: NDArray[np.bool_]) -> str:
         """The first image that fails: the layer, what was expected and what was found."""

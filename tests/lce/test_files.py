@@ -20,7 +20,7 @@ from bnn_toolchain.converters.graph.ops import (
 )
 from bnn_toolchain.converters.lce.format.container import decode, encode
 from bnn_toolchain.converters.lce.format.describe import KEY
-from bnn_toolchain.converters.lce.format.thresholds import from_limits, from_offsets, limits, offsets
+from bnn_toolchain.converters.lce.format.limits import from_limits, from_offsets, limits, offsets
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
 
 from ..converters.graphs import fused, mixed

@@ -47,6 +47,9 @@ def test_a_program_that_cannot_run_is_named(tmp_path):
         device_from("qemu:cortex-a53").run(program, (), {}, {})
 
 
+ENDLESS = f"for i in {'x ' * 20}; do echo {'y' * 1_000_000}; done"
+
+
 def script(folder, text):
     program = folder / "bnnt-run"
     program.write_text(f"#!/bin/sh\n{text}\n")
@@ -56,10 +59,10 @@ def script(folder, text):
 
 def test_files_are_sent_and_brought_back_by_name(tmp_path):
     """The program sees the names alone, in an empty folder of its own, and ends up nowhere else."""
-    (tmp_path / "some images").write_text("one")
-    program = script(tmp_path, 'ls; cat images; printf "$1" > answer')
+    (tmp_path / "some images").write_text("one\n")
+    program = script(tmp_path, 'echo *; read line < images; echo "$line"; echo "$1" > answer')
     printed = Local().run(program, ["two"], {"images": tmp_path / "some images"}, {"answer": tmp_path / "kept"})
-    assert printed == b"images\none" and (tmp_path / "kept").read_text() == "two"
+    assert printed == b"images\none\n" and (tmp_path / "kept").read_text() == "two\n"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bnnt-run", "kept", "some images"]
 
 
@@ -70,8 +73,11 @@ def test_files_are_sent_and_brought_back_by_name(tmp_path):
         ("exit 3", "ended with 3: it gave no reason"),
         ("kill -9 $$", "ended with -9"),
         ("true", "bnnt-run on local left no answer"),
-        ("echo > answer; yes | head -c 20000000", "prints without end: it has more than 16,777,216 bytes"),
-        ("sleep 9", "did not end within 1 seconds"),
+        (
+            f"echo > answer; for i in {'x ' * 20}; do echo {'y' * 1_000_000}; done",
+            "prints without end: it has more than 16,777,216 bytes",
+        ),
+        ("while :; do :; done", "did not end within 1 seconds"),
     ],
 )
 def test_a_program_that_goes_wrong(tmp_path, monkeypatch, text, words):

@@ -23,7 +23,7 @@ from bnn_toolchain.converters.graph.ops import (
     Op,
     Threshold,
 )
-from bnn_toolchain.converters.lce.format.thresholds import limits
+from bnn_toolchain.converters.lce.format.limits import limits
 
 KEY = "bnnt.graph"
 FORMAT = 1

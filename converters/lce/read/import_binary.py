@@ -20,7 +20,7 @@ from bnn_toolchain.converters.graph.ops import (
 )
 from bnn_toolchain.converters.graph.real_ops import BorderCorrection, OutputTransform
 from bnn_toolchain.converters.lce.format.container import Operator
-from bnn_toolchain.converters.lce.format.thresholds import from_limits
+from bnn_toolchain.converters.lce.format.limits import from_limits
 from bnn_toolchain.converters.lce.read.scope import NONE, RELU, RELU6, RELU_N1_TO_1, WORD, Scope
 from bnn_toolchain.errors import FileFormatError, Unsupported
 

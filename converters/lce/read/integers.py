@@ -91,11 +91,11 @@ def _threshold(sign: Node, chain: list[Op], source: str) -> list[Node]:
     if not _takes(steps) or (flat and len(layer.weight) % 8):
         return []
     with np.errstate(over="ignore", invalid="ignore"):
-        found = _switch(layer, steps)
-    if found is None:
+        switch = _switch(layer, steps)
+    if switch is None:
         return []
     name = f"{sign.name}{IMAGE}" if flat else sign.name
-    nodes = [Node(name, _fused(found[0], pool, found[1]), (source,))]
+    nodes = [Node(name, _fused(switch[0], pool, switch[1]), (source,))]
     return [*nodes, Node(sign.name, Flatten(), (name,))] if flat else nodes
 
 

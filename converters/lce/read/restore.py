@@ -34,7 +34,7 @@ from bnn_toolchain.converters.graph.ops import (
 )
 from bnn_toolchain.converters.lce.format.container import MOST_ELEMENTS, Container
 from bnn_toolchain.converters.lce.format.describe import FORMAT, KEY
-from bnn_toolchain.converters.lce.format.thresholds import EVER, NEVER, from_limits, from_offsets
+from bnn_toolchain.converters.lce.format.limits import EVER, NEVER, from_limits, from_offsets
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.files import read_json
 from bnn_toolchain.input_spec import InputSpec
@@ -133,8 +133,8 @@ class _Restorer:
         flip, odd = self.bits(raw, "flip", outputs), self.bits(raw, "odd", outputs)
         if self.has("limit"):
             limit = self.array("limit", np.int32, 1, outputs)
-            waits = np.zeros_like(flip) if pooled else flip
-            return Threshold(from_limits(limit, odd, waits, taps), flip), waits & (limit != EVER) & (limit != NEVER)
+            applied = np.zeros_like(flip) if pooled else flip
+            return Threshold(from_limits(limit, odd, applied, taps), flip), applied & (limit != EVER) & (limit != NEVER)
         if self.has("offset"):
             return Threshold(from_offsets(self.array("offset", np.float32, 1, outputs), flip), flip), np.zeros_like(
                 flip
@@ -196,8 +196,8 @@ class _Restorer:
     def array(self, key: str, dtype: DTypeLike, rank: int, length: int | None = None) -> NDArray[Any]:
         array = self.constants.get(f"{self.name}/{key}")
         if array is None or array.dtype != dtype or array.ndim != rank or length not in (None, len(array)):
-            found = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
-            raise FileFormatError(f"{self.name}: the constant '{key}' is {found}")
+            present = "nothing" if array is None else f"{array.dtype} {list(array.shape)}"
+            raise FileFormatError(f"{self.name}: the constant '{key}' is {present}")
         return np.ascontiguousarray(array, dtype)
 
     def part(self, raw: Json, key: str) -> Json:

@@ -128,8 +128,8 @@ class Scope:
         index = operator.inputs[place] if place < len(operator.inputs) else -1
         data = self.tensors[index].data if index >= 0 else None
         if data is None or data.dtype != dtype or rank not in (None, data.ndim) or not data.size:
-            found = "nothing" if index < 0 else f"{self.tensors[index].type} {list(self.tensors[index].shape)}"
-            raise Unsupported(f"{self.where}: its input {place} is {found}, not a constant {np.dtype(dtype).name}")
+            present = "nothing" if index < 0 else f"{self.tensors[index].type} {list(self.tensors[index].shape)}"
+            raise Unsupported(f"{self.where}: its input {place} is {present}, not a constant {np.dtype(dtype).name}")
         self.charge(data.nbytes)
         return data
 

@@ -22,7 +22,7 @@ from bnn_toolchain.converters.graph.ops import (
 )
 from bnn_toolchain.converters.graph.real_ops import border
 from bnn_toolchain.converters.lce.format.geometry import SAME, VALID, padding_of
-from bnn_toolchain.converters.lce.format.thresholds import folds, limits, offsets
+from bnn_toolchain.converters.lce.format.limits import folds, limits, offsets
 from bnn_toolchain.converters.lce.write.emitter import WORD, Emitter, windows, words
 from bnn_toolchain.errors import Unsupported
 

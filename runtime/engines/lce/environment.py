@@ -50,12 +50,12 @@ def interpreter() -> str:
     if machine not in ("x86_64", "amd64"):
         raise Unavailable(f"LCE {LCE} has no Python wheel for {machine}. {ELSEWHERE}")
     here = ".".join(map(str, sys.version_info[:2]))
-    found = sys.executable if here == PYTHON else shutil.which(f"python{PYTHON}")
-    if not found:
+    python = sys.executable if here == PYTHON else shutil.which(f"python{PYTHON}")
+    if not python:
         raise Unavailable(
             f"LCE {LCE} needs Python {PYTHON}, this is {here}: install python{PYTHON} beside it. {ELSEWHERE}"
         )
-    return found
+    return python
 
 
 def create(announce: Announce = silent) -> Path:

@@ -158,11 +158,11 @@ class Worker:
             answer = parse(_Answer, process.stdout.readline(LINE))
             arrays = [_array(process, *form) for form in answer.arrays]
         except (OSError, EOFError, ValueError, TypeError, MemoryError):
-            how, said = self._end()
-            raise CheckFailed(" ".join([self._who, how, *said])) from None
+            how, words = self._end()
+            raise CheckFailed(" ".join([self._who, how, *words])) from None
         if answer.error is not None:
-            said = self._end()[1] or [answer.error]
-            raise CheckFailed(" ".join([self._who, "refuses:", *said]))
+            words = self._end()[1] or [answer.error]
+            raise CheckFailed(" ".join([self._who, "refuses:", *words]))
         return arrays
 
     def _end(self) -> tuple[str, list[str]]:
@@ -171,18 +171,18 @@ class Worker:
         assert process
         self.close()
         self._said.seek(max(0, self._said.seek(0, 2) - LAST))
-        said = self._said.read().decode(errors="replace").split()[-WORDS:]
+        words = self._said.read().decode(errors="replace").split()[-WORDS:]
         code = process.returncode
         if code == -signal.SIGALRM:
             return f"gave no answer within {SECONDS} seconds", []
-        return f"crashed: {signal.Signals(-code).name if code < 0 else 'it ended'}", said
+        return f"crashed: {signal.Signals(-code).name if code < 0 else 'it ended'}", words
 
 
-def _start(said: IO[bytes]) -> subprocess.Popen[bytes]:
+def _start(stderr: IO[bytes]) -> subprocess.Popen[bytes]:
     environment = lce_environment.find()
     command = [lce_environment.interpreter(), "-I", "-S", str(WORKER), str(environment), str(SECONDS)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=said)
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=stderr)
 
 
 def _array(process: subprocess.Popen[bytes], dtype: str, shape: Sequence[int]) -> NDArray[Any]:

@@ -63,9 +63,9 @@ def run(np: Any, model: Any, inputs: Any, limit: int) -> list[Any]:
     for image in inputs:
         signal.alarm(limit)
         cpu, wall = time.process_time(), time.perf_counter()
-        found = model.predict([image[None]])
+        predicted = model.predict([image[None]])
         seconds.append((time.process_time() - cpu, time.perf_counter() - wall))
-        outputs.append(found)
+        outputs.append(predicted)
     return [np.array(seconds), *(np.concatenate(parts) for parts in zip(*outputs, strict=True))]
 
 

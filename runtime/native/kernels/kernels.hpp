@@ -61,8 +61,10 @@ struct Kernels {
   size_t real_block;
   void (*sums)(const Sums &);
 
-  // (acc < tau) xor flip, packed; reads acc and taus up to a multiple of 16 channels, where acc may hold anything. The
-  // tail bits of flips are 0, and so are those of out.
+  // (acc < tau) xor flip, packed. Why one integer is enough: the batch norm and the sign of an integer change at most
+  // once while it grows, so a comparison says which integers yield +1, turned round where the norm's scale is negative.
+  // Reads acc and taus up to a multiple of 16 channels, where acc may hold anything. The tail bits of flips are 0, and
+  // so are those of out.
   void (*threshold)(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 
   // to = max(to, from)
