@@ -12,5 +12,7 @@ def needs(program: str, package: str) -> pytest.MarkDecorator:
 
 QEMU = "qemu-aarch64-static"
 needs_qemu = needs(QEMU, "qemu-user-static")
+QEMU_X86 = "qemu-x86_64-static"
+needs_qemu_x86 = needs(QEMU_X86, "qemu-user-static")
 needs_clang = needs("clang++", "clang")
 needs_compiler = needs("g++", "g++")

@@ -10,7 +10,7 @@ from bnn_toolchain.runtime.targets.cache import build_kernel_programs
 from bnn_toolchain.runtime.targets.compiler import SOURCES, library_sources
 from bnn_toolchain.runtime.targets.target import Target, host_target
 from tests.native.sanitized import compile_sanitized
-from tests.tools import QEMU, needs_clang, needs_qemu
+from tests.tools import QEMU, QEMU_X86, needs_clang, needs_qemu, needs_qemu_x86
 
 FUNCTIONS = ["disagreements", "products", "sums", "threshold", "maximum"]
 SETS = {"x86_64": ("avx512", "avx2", "portable"), "arm64": ("neon", "portable")}
@@ -61,6 +61,15 @@ def test_every_set_that_this_cpu_runs():
 def test_every_arm_set_on_an_emulated_cpu(cpu, built_for):
     equal, skipped = run(QEMU, "-cpu", cpu, build_kernel_programs(Target("arm64", built_for)) / "kernel_test")
     assert equal == dict.fromkeys(SETS["arm64"], FUNCTIONS) and not skipped
+
+
+@needs_qemu_x86
+@pytest.mark.parametrize(("cpu", "runs"), [("Nehalem", ["portable"]), ("max", ["avx2", "portable"])])
+def test_every_x86_set_that_an_emulator_has_and_the_names_of_the_others(cpu, runs):
+    """qemu emulates no AVX-512, so that set needs a CPU that has it: see the first test."""
+    program = build_kernel_programs(Target("x86_64", "x86-64-v2")) / "kernel_test"
+    equal, skipped = run(QEMU_X86, "-cpu", cpu, program)
+    assert equal == dict.fromkeys(runs, FUNCTIONS) and sorted([*runs, *skipped]) == sorted(SETS["x86_64"])
 
 
 @needs_clang
