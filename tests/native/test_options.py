@@ -9,12 +9,13 @@ import pytest
 
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.errors import Unavailable, UsageError
+from bnn_toolchain.runtime.engines.native import abi
 from bnn_toolchain.runtime.engines.native import library as native
 from tests.converters.graphs import fused, images, mixed
 
 
 def serial(threads):
-    return native.Workers(threads, lambda count, task: [task(index, 0) for index in range(count)] and None)
+    return abi.Workers(threads, lambda count, task: [task(index, 0) for index in range(count)] and None)
 
 
 def shuffled(threads):
@@ -25,7 +26,7 @@ def shuffled(threads):
         for index in draw.sample(range(count), count):
             task(index, draw.randrange(threads))
 
-    return native.Workers(threads, run)
+    return abi.Workers(threads, run)
 
 
 def at_once(threads):
@@ -48,7 +49,7 @@ def at_once(threads):
         for thread in pool:
             thread.join()
 
-    return native.Workers(threads, run)
+    return abi.Workers(threads, run)
 
 
 @pytest.mark.parametrize("workers", [serial, shuffled, at_once])
@@ -75,11 +76,37 @@ def test_every_task_runs_once_and_one_thread_needs_no_call():
         for index in range(count):
             task(index, 0)
 
-    native.load(to_bytes(graph), workers=native.Workers(3, run)).run(images(rng, graph.spec, 1))
+    native.load(to_bytes(graph), workers=abi.Workers(3, run)).run(images(rng, graph.spec, 1))
     assert counts and all(2 <= count <= 12 for count in counts)
     counts.clear()
-    native.load(to_bytes(graph), workers=native.Workers(1, run)).run(images(rng, graph.spec, 1))
+    native.load(to_bytes(graph), workers=abi.Workers(1, run)).run(images(rng, graph.spec, 1))
     assert counts == []
+
+
+def test_what_a_worker_raises_comes_out_and_the_session_goes_on():
+    rng = np.random.default_rng(5)
+    graph = fused(rng)
+    pixels = images(rng, graph.spec, 1)
+    fails = [True]
+
+    def run(count, task):
+        for index in range(count):
+            if fails and index == 1:
+                raise KeyboardInterrupt("of a worker")
+            task(index, 0)
+
+    session = native.load(to_bytes(graph), workers=abi.Workers(2, run))
+    with pytest.raises(KeyboardInterrupt, match="of a worker"):
+        session.run(pixels)
+    fails.clear()
+    assert session.run(pixels).tobytes() == native.load(to_bytes(graph)).run(pixels).tobytes()
+
+
+def test_workers_that_leave_a_task_out():
+    graph = fused(np.random.default_rng(5))
+    workers = abi.Workers(2, lambda count, task: [task(index, 0) for index in range(1, count)] and None)
+    with pytest.raises(UsageError, match="each must run once"):
+        native.load(to_bytes(graph), workers=workers).run(images(np.random.default_rng(5), graph.spec, 1))
 
 
 def test_scratch_grows_with_the_workers():
@@ -92,40 +119,40 @@ def test_scratch_grows_with_the_workers():
 def opened(options):
     """What bnnt_open says to ``options``."""
     session = native.load(to_bytes(fused(np.random.default_rng(5))))
-    library, error, needed = session._library, native._Error(), ctypes.c_size_t()
+    library, error, needed = session._library, abi.Error(), ctypes.c_size_t()
     opened = ctypes.c_void_p()
     status = library.bnnt_open(
-        session._model, len(session._model), ctypes.cast(options, ctypes.POINTER(native._Options)), None, 0,
+        session._model, len(session._model), ctypes.cast(options, ctypes.POINTER(abi.Options)), None, 0,
         ctypes.byref(opened), ctypes.byref(needed), ctypes.byref(error),
     )  # fmt: skip
     return status, error.text.decode()
 
 
 class Grown(ctypes.Structure):
-    _fields_ = (("options", native._Options), ("later", ctypes.c_int64))
+    _fields_ = (("options", abi.Options), ("later", ctypes.c_int64))
 
 
 def test_a_struct_of_another_size():
-    size = ctypes.sizeof(native._Options)
-    for given in (size, native._Options.kernels.offset):  # a program of an older header lacks the last members
-        assert opened(ctypes.pointer(native._Options(given, native.ABI)))[0] == native._MEMORY
-    grown = Grown(native._Options(ctypes.sizeof(Grown), native.ABI), 0)
-    assert opened(ctypes.pointer(grown))[0] == native._MEMORY
+    size = ctypes.sizeof(abi.Options)
+    for given in (size, abi.Options.kernels.offset):  # a program of an older header lacks the last members
+        assert opened(ctypes.pointer(abi.Options(given, abi.ABI)))[0] == abi.MEMORY_WANTED
+    grown = Grown(abi.Options(ctypes.sizeof(Grown), abi.ABI), 0)
+    assert opened(ctypes.pointer(grown))[0] == abi.MEMORY_WANTED
     grown.later = 1
     assert opened(ctypes.pointer(grown)) == (4, f"bnnt_open: an option at byte {size} that this library does not know")
-    assert opened(ctypes.pointer(native._Options(8, native.ABI)))[1].startswith("bnnt_open: options.struct_size is 8")
-    assert opened(None)[0] == native._MEMORY
+    assert opened(ctypes.pointer(abi.Options(8, abi.ABI)))[1].startswith("bnnt_open: options.struct_size is 8")
+    assert opened(None)[0] == abi.MEMORY_WANTED
 
 
 def test_a_program_of_another_header():
-    options = native._Options(ctypes.sizeof(native._Options), native.ABI + 1)
+    options = abi.Options(ctypes.sizeof(abi.Options), abi.ABI + 1)
     words = "the program was compiled for ABI 2 of bnnt, the library has 1: compile it with this library's bnnt.h"
     assert opened(ctypes.pointer(options)) == (4, words)
 
 
 def test_a_library_of_another_abi(monkeypatch):
-    monkeypatch.setattr(native, "ABI", 2)
-    native._library.cache_clear()
+    monkeypatch.setattr(abi, "ABI", 2)
+    abi.open_library.cache_clear()
     with pytest.raises(Unavailable, match=r"has ABI 1, not 2: delete its folder"):
         native.kernel_sets()
 
@@ -137,5 +164,5 @@ def test_numbers_of_threads_that_cannot_be(threads):
 
 
 def test_threads_need_somebody_to_run_them():
-    options = native._Options(ctypes.sizeof(native._Options), native.ABI, 2)
+    options = abi.Options(ctypes.sizeof(abi.Options), abi.ABI, 2)
     assert opened(ctypes.pointer(options)) == (4, "bnnt_open: 2 threads without parallel_for, which runs them")

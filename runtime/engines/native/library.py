@@ -3,37 +3,22 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
-from ctypes import (
-    CFUNCTYPE,
-    POINTER,
-    Structure,
-    byref,
-    c_char,
-    c_char_p,
-    c_int32,
-    c_size_t,
-    c_uint8,
-    c_uint64,
-    c_void_p,
-)
+from ctypes import byref, c_size_t, c_uint8, c_void_p
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.errors import BnntError, FileFormatError, Unavailable, Unsupported, UsageError
+from bnn_toolchain.errors import BnntError, FileFormatError, Unsupported, UsageError
 from bnn_toolchain.runtime.engines.contract import Contract
+from bnn_toolchain.runtime.engines.native import abi
+from bnn_toolchain.runtime.engines.native.abi import Workers
 from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import host_target
 
 MEMORY = 1 << 32  # bytes that a session may take here: the largest values and their scratch
-ABI = 1  # of bnnt.h
-_MEMORY = 1
 _ERRORS: dict[int, type[BnntError]] = {2: FileFormatError, 3: Unsupported, 4: UsageError}
 _KINDS = ("pixels", "bits", "acc", "real")
 
@@ -61,71 +46,6 @@ class NodeTime:
     seconds: float
 
 
-@dataclass(frozen=True)
-class Workers:
-    """Who runs the parts of a layer: ``run(count, task)`` calls ``task(index, worker)`` once for each index of count.
-
-    In any order and on any threads, if tasks that go on at the same time have different workers below ``threads``.
-    """
-
-    threads: int
-    run: Callable[[int, Callable[[int, int], None]], None]
-
-
-_TASK = CFUNCTYPE(None, c_void_p, c_size_t, c_int32)
-_PARALLEL_FOR = CFUNCTYPE(None, c_void_p, c_size_t, _TASK, c_void_p)
-
-
-class _Options(Structure):
-    _fields_ = (
-        ("struct_size", c_size_t),
-        ("abi", c_int32),
-        ("threads", c_int32),
-        ("kernels", c_char_p),
-        ("parallel_for", _PARALLEL_FOR),
-        ("context", c_void_p),
-    )
-
-
-class _Error(Structure):
-    _fields_ = (("status", c_int32), ("text", c_char * 244))
-
-
-class _Info(Structure):
-    _fields_ = (
-        ("height", c_int32),
-        ("width", c_int32),
-        ("channels", c_int32),
-        ("output_rank", c_int32),
-        ("output_shape", c_int32 * 3),
-        ("nodes", c_int32),
-        ("hidden", c_int32),
-        ("outputs", c_size_t),
-        ("hidden_bytes", c_size_t),
-        ("memory_bytes", c_size_t),
-        ("kernels", c_char_p),
-        ("input", c_void_p),
-        ("input_bytes", c_size_t),
-    )
-
-
-class _Node(Structure):
-    _fields_ = (
-        ("name", c_char_p),
-        ("op", c_char_p),
-        ("kernel", c_char_p),
-        ("kind", c_int32),
-        ("rank", c_int32),
-        ("shape", c_int32 * 3),
-        ("bytes", c_size_t),
-        ("hidden_offset", c_size_t),
-    )
-
-
-class _Trace(Structure):
-    _fields_ = (("hidden", c_void_p), ("nanoseconds", c_void_p), ("clock", c_void_p))
-
-
 def load(model: bytes, kernels: str | None = None, workers: Workers | None = None) -> NativeSession:
     """Open the content of a canonical .onnx file on this machine, building the engine if the cache has none.
 
@@ -138,12 +58,12 @@ def load(model: bytes, kernels: str | None = None, workers: Workers | None = Non
         UsageError: no such kernel set, or not on this CPU; or no such number of threads.
         Unavailable: the engine cannot be built here.
     """
-    return NativeSession(_library(build(host_target()).library), model, _options(kernels, workers))
+    return NativeSession(abi.open_library(build(host_target()).library), model, kernels, workers)
 
 
 def kernel_sets() -> tuple[str, ...]:
     """The kernel sets that this CPU runs, best first."""
-    library = _library(build(host_target()).library)
+    library = abi.open_library(build(host_target()).library)
     names: list[str] = []
     while (name := library.bnnt_kernel_set(len(names))) is not None:
         names.append(name.decode())
@@ -153,11 +73,12 @@ def kernel_sets() -> tuple[str, ...]:
 class NativeSession:
     """A model in memory, for one thread at a time. Made by :func:`load`."""
 
-    def __init__(self, library: ctypes.CDLL, model: bytes, options: _Options) -> None:
-        self._library = library
-        self._model, self._options = model, options  # the session reads both in place
-        self._session, self._memory = _open(library, model, options)
-        info = _Info()
+    def __init__(self, library: ctypes.CDLL, model: bytes, kernels: str | None, workers: Workers | None) -> None:
+        self._library, self._model = library, model  # the session reads names and metadata in place
+        self._failures: list[BaseException] = []  # of workers
+        self._options = abi.options_of(kernels, workers, self._failures)
+        self._session, self._memory = _open(library, model, self._options)
+        info = abi.Info()
         library.bnnt_describe(self._session, byref(info))
         self._info = info
         self.nodes = tuple(_node(library, self._session, index) for index in range(info.nodes))
@@ -178,7 +99,7 @@ class NativeSession:
         Raises:
             UsageError: images of another type or size.
         """
-        return self._run(images, _Trace())
+        return self._run(images, abi.Trace())
 
     def run_hidden(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], dict[str, NDArray[np.uint8]]]:
         """The output and every binary activation by name, packed as ``converters.reference.run_hidden`` packs it.
@@ -187,7 +108,7 @@ class NativeSession:
             UsageError: images of another type or size.
         """
         hidden = np.zeros((len(images), self._info.hidden_bytes), np.uint8)
-        logits = self._run(images, _Trace(hidden=hidden.ctypes.data))
+        logits = self._run(images, abi.Trace(hidden=hidden.ctypes.data))
         packed = {}
         for node in self.nodes:
             if node.kind == "bits":
@@ -212,14 +133,14 @@ class NativeSession:
         least = np.full(len(self.nodes), np.iinfo(np.uint64).max, np.uint64)
         for image in np.tile(np.arange(len(images)), repeats):
             times = np.zeros(len(self.nodes), np.uint64)
-            self._run(images[image : image + 1], _Trace(nanoseconds=times.ctypes.data, clock=clock))
+            self._run(images[image : image + 1], abi.Trace(nanoseconds=times.ctypes.data, clock=clock))
             np.minimum(least, times, out=least)
         return tuple(
             NodeTime(node.name, node.op, node.kernel, float(time) * 1e-9)
             for node, time in zip(self.nodes, least, strict=True)
         )
 
-    def _run(self, images: NDArray[np.uint8], trace: _Trace) -> NDArray[np.float32]:
+    def _run(self, images: NDArray[np.uint8], trace: abi.Trace) -> NDArray[np.float32]:
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != self.image_shape:
             height, width, channels = self.image_shape
             raise UsageError(
@@ -232,59 +153,21 @@ class NativeSession:
         status = self._library.bnnt_run(
             self._session, images.ctypes.data, len(images), logits.ctypes.data, byref(trace)
         )
+        if self._failures:
+            first = self._failures[0]
+            self._failures.clear()
+            raise first
         if status != 0:
             raise UsageError(f"the native engine refused to run (status {status})")
         return logits
 
 
-@cache
-def _library(path: Path) -> ctypes.CDLL:
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise Unavailable(f"cannot load {path}: {error}: delete its folder to build it again") from error
-    for name, result, arguments in (
-        ("bnnt_version", c_char_p, ()),
-        ("bnnt_abi", c_int32, ()),
-        ("bnnt_kernel_set", c_char_p, (c_int32,)),
-        ("bnnt_nanoseconds", c_uint64, ()),
-        ("bnnt_describe", None, (c_void_p, POINTER(_Info))),
-        ("bnnt_describe_node", c_int32, (c_void_p, c_int32, POINTER(_Node))),
-        ("bnnt_run", c_int32, (c_void_p, c_void_p, c_size_t, c_void_p, POINTER(_Trace))),
-        (
-            "bnnt_open",
-            c_int32,
-            (
-                *(c_char_p, c_size_t, POINTER(_Options), c_void_p, c_size_t),
-                *(POINTER(c_void_p), POINTER(c_size_t), POINTER(_Error)),
-            ),
-        ),
-    ):
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
-    if library.bnnt_abi() != ABI:
-        raise Unavailable(f"{path} has ABI {library.bnnt_abi()}, not {ABI}: delete its folder to build it again")
-    return library
-
-
-def _options(kernels: str | None, workers: Workers | None) -> _Options:
-    name = None if kernels is None else kernels.encode()
-    if workers is None:
-        return _Options(ctypes.sizeof(_Options), ABI, 1, name)
-    run = workers.run
-
-    def parallel_for(_context: int, count: int, task: Callable[..., None], argument: int) -> None:
-        run(count, lambda index, worker: task(argument, index, worker))
-
-    return _Options(ctypes.sizeof(_Options), ABI, workers.threads, name, _PARALLEL_FOR(parallel_for))
-
-
-def _open(library: ctypes.CDLL, model: bytes, options: _Options) -> tuple[c_void_p, ctypes.Array[Any]]:
+def _open(library: ctypes.CDLL, model: bytes, options: abi.Options) -> tuple[c_void_p, ctypes.Array[Any]]:
     """The session and the memory that it lives in."""
-    session, needed, error = c_void_p(), c_size_t(), _Error()
-    status = _MEMORY
+    session, needed, error = c_void_p(), c_size_t(), abi.Error()
+    status = abi.MEMORY_WANTED
     memory: ctypes.Array[Any] = (c_uint8 * 0)()
-    while status == _MEMORY:
+    while status == abi.MEMORY_WANTED:
         if needed.value > MEMORY:
             raise Unsupported(f"the model needs {needed.value} bytes of memory, the limit is {MEMORY}")
         try:
@@ -300,7 +183,7 @@ def _open(library: ctypes.CDLL, model: bytes, options: _Options) -> tuple[c_void
 
 
 def _node(library: ctypes.CDLL, session: c_void_p, index: int) -> NativeNode:
-    node = _Node()
+    node = abi.Node()
     library.bnnt_describe_node(session, index, byref(node))
     return NativeNode(
         node.name.decode(errors="replace"),

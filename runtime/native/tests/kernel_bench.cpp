@@ -135,13 +135,8 @@ void sums(const Kernels &set, const Convolution &c, const Peak &peak) {
 }
 
 const Peaks &peaks_of(const Kernels &set) {
-#if defined(__x86_64__)
-  static const Peaks *const all[] = {&avx512_peaks, &avx2_peaks};
-#elif defined(__aarch64__)
-  static const Peaks *const all[] = {&neon_peaks};
-#endif
-  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}}; // portable: compilers choose
-  for (const Peaks *peaks : all)
+  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}};
+  for (const Peaks *peaks : all_peaks)
     if (text(peaks->set) == set.name)
       return *peaks;
   return none;

@@ -19,9 +19,11 @@ struct Peaks {
 #if defined(__x86_64__)
 #define BNNT_VECTOR "+v"
 extern const Peaks avx512_peaks, avx2_peaks;
+constexpr const Peaks *all_peaks[] = {&avx512_peaks, &avx2_peaks}; // portable has none: compilers choose
 #elif defined(__aarch64__)
 #define BNNT_VECTOR "+w"
 extern const Peaks neon_peaks;
+constexpr const Peaks *all_peaks[] = {&neon_peaks};
 #endif
 
 namespace { // compiled into each file with that set's instructions

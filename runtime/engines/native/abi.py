@@ -1,0 +1,138 @@
+"""bnnt.h in ctypes: its structs, its functions, and workers of Python as its parallel_for."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int32, c_size_t, c_uint64, c_void_p
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from bnn_toolchain.errors import Unavailable, UsageError
+
+ABI = 1  # BNNT_ABI
+MEMORY_WANTED = 1  # BNNT_MEMORY
+
+TASK = CFUNCTYPE(None, c_void_p, c_size_t, c_int32)
+PARALLEL_FOR = CFUNCTYPE(None, c_void_p, c_size_t, TASK, c_void_p)
+
+
+class Options(Structure):
+    _fields_ = (
+        ("struct_size", c_size_t),
+        ("abi", c_int32),
+        ("threads", c_int32),
+        ("kernels", c_char_p),
+        ("parallel_for", PARALLEL_FOR),
+        ("context", c_void_p),
+    )
+
+
+class Error(Structure):
+    _fields_ = (("status", c_int32), ("text", c_char * 244))
+
+
+class Info(Structure):
+    _fields_ = (
+        ("height", c_int32),
+        ("width", c_int32),
+        ("channels", c_int32),
+        ("output_rank", c_int32),
+        ("output_shape", c_int32 * 3),
+        ("nodes", c_int32),
+        ("hidden", c_int32),
+        ("outputs", c_size_t),
+        ("hidden_bytes", c_size_t),
+        ("memory_bytes", c_size_t),
+        ("kernels", c_char_p),
+        ("input", c_void_p),
+        ("input_bytes", c_size_t),
+    )
+
+
+class Node(Structure):
+    _fields_ = (
+        ("name", c_char_p),
+        ("op", c_char_p),
+        ("kernel", c_char_p),
+        ("kind", c_int32),
+        ("rank", c_int32),
+        ("shape", c_int32 * 3),
+        ("bytes", c_size_t),
+        ("hidden_offset", c_size_t),
+    )
+
+
+class Trace(Structure):
+    _fields_ = (("hidden", c_void_p), ("nanoseconds", c_void_p), ("clock", c_void_p))
+
+
+@cache
+def open_library(path: Path) -> ctypes.CDLL:
+    """The library in ``path``, its functions typed.
+
+    Raises:
+        Unavailable: it cannot be loaded, or was compiled from another bnnt.h.
+    """
+    try:
+        library = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise Unavailable(f"cannot load {path}: {error}: delete its folder to build it again") from error
+    for name, result, arguments in (
+        ("bnnt_version", c_char_p, ()),
+        ("bnnt_abi", c_int32, ()),
+        ("bnnt_kernel_set", c_char_p, (c_int32,)),
+        ("bnnt_nanoseconds", c_uint64, ()),
+        ("bnnt_describe", None, (c_void_p, POINTER(Info))),
+        ("bnnt_describe_node", c_int32, (c_void_p, c_int32, POINTER(Node))),
+        ("bnnt_run", c_int32, (c_void_p, c_void_p, c_size_t, c_void_p, POINTER(Trace))),
+        (
+            "bnnt_open",
+            c_int32,
+            (
+                *(c_char_p, c_size_t, POINTER(Options), c_void_p, c_size_t),
+                *(POINTER(c_void_p), POINTER(c_size_t), POINTER(Error)),
+            ),
+        ),
+    ):
+        function = getattr(library, name)
+        function.restype, function.argtypes = result, arguments
+    if library.bnnt_abi() != ABI:
+        raise Unavailable(f"{path} has ABI {library.bnnt_abi()}, not {ABI}: delete its folder to build it again")
+    return library
+
+
+@dataclass(frozen=True)
+class Workers:
+    """Who runs the parts of a layer: ``run(count, task)`` calls ``task(index, worker)`` once for each index of count.
+
+    In any order and on any threads, if tasks that go on at the same time have different workers below ``threads``.
+    """
+
+    threads: int
+    run: Callable[[int, Callable[[int, int], None]], None]
+
+
+def options_of(kernels: str | None, workers: Workers | None, failures: list[BaseException]) -> Options:
+    """The options for a kernel set and ``workers``. Their errors cannot pass the library: ``failures`` gets them."""
+    name = None if kernels is None else kernels.encode()
+    if workers is None:
+        return Options(ctypes.sizeof(Options), ABI, 1, name)
+    run = workers.run
+
+    def parallel_for(_context: int, count: int, task: Callable[..., None], argument: int) -> None:
+        done: list[int] = []
+
+        def perform(index: int, worker: int) -> None:
+            task(argument, index, worker)
+            done.append(index)
+
+        try:
+            run(count, perform)
+            if sorted(done) != list(range(count)):
+                raise UsageError(f"workers ran the tasks {sorted(done)} of {count}: each must run once")
+        except BaseException as error:
+            failures.append(error)
+
+    return Options(ctypes.sizeof(Options), ABI, workers.threads, name, PARALLEL_FOR(parallel_for))
