@@ -6,9 +6,14 @@ Operators with attributes, weights or bits have code of their own where each for
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bnn_toolchain.converters.graph.ops import Add, GlobalAveragePool, Op, PRelu, Relu, Sign, ToReal
+
+if TYPE_CHECKING:
+    from typing_extensions import TypeIs  # of typing from Python 3.13 on
+
+SimpleOp: TypeAlias = Sign | ToReal | Relu | PRelu | Add | GlobalAveragePool
 
 
 @dataclass(frozen=True)
@@ -32,9 +37,14 @@ FORMS = (
 )
 
 
-def form_of(op: Op) -> Form | None:
-    """The form of ``op``, if it is in the table."""
-    return next((form for form in FORMS if type(op) is form.op), None)
+def is_simple(op: Op) -> TypeIs[SimpleOp]:
+    """Whether the table has ``op``."""
+    return isinstance(op, SimpleOp)
+
+
+def form_of(op: SimpleOp) -> Form:
+    """The form of ``op``."""
+    return next(form for form in FORMS if type(op) is form.op)
 
 
 def form_called(name: str) -> Form | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, assert_never
 
 import numpy as np
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
 
-from bnn_toolchain.converters.graph.forms import form_of
+from bnn_toolchain.converters.graph.forms import form_of, is_simple
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.ops import (
     Affine,
@@ -35,6 +35,7 @@ from bnn_toolchain.converters.graph.ops import (
     Threshold,
     Value,
 )
+from bnn_toolchain.converters.graph.real_ops import FloatOp, OutputTransform
 from bnn_toolchain.converters.graph.size import NODES
 from bnn_toolchain.converters.model_file import write_model
 from bnn_toolchain.converters.onnx.functions import DOMAIN, OPSET, VERSION, functions
@@ -123,9 +124,14 @@ def _write(node: Node, x: Value) -> tuple[NodeProto, list[TensorProto]]:
 
 def _form(node: Node, x: Value) -> _Form:
     op, name = node.op, type(node.op).__name__
-    if (form := form_of(op)) is not None:
+    if is_simple(op):
+        form = form_of(op)
         arrays = {field: _per_channel(getattr(op, field), x) for field in form.arrays}
         return _Form(name, "" if form.standard else DOMAIN, arrays, {})
+    if isinstance(op, FloatOp | OutputTransform):
+        raise Unsupported(
+            f"{node.name}: {name} came from a .tflite file and has no ONNX form: only the reference runs it"
+        )
     match op:
         case PixelInput(offset):
             return _Form(name, DOMAIN, {}, {"offset": offset})
@@ -163,9 +169,7 @@ def _form(node: Node, x: Value) -> _Form:
         case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
             raise Unsupported(f"{node.name}: {name} has no form in a file: lower the graph first")
         case _:
-            raise Unsupported(
-                f"{node.name}: {name} came from a .tflite file and has no ONNX form: only the reference runs it"
-            )
+            assert_never(op)
 
 
 def _conv(op: BinaryConv2d) -> dict[str, Any]:

@@ -8,10 +8,11 @@ called ``node/…``.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import assert_never
 
 import numpy as np
 
-from bnn_toolchain.converters.graph.forms import form_of
+from bnn_toolchain.converters.graph.forms import SimpleOp, form_of, is_simple
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.ops import (
     Affine,
@@ -38,6 +39,7 @@ from bnn_toolchain.converters.graph.ops import (
     ToReal,
     Value,
 )
+from bnn_toolchain.converters.graph.real_ops import FloatOp, OutputTransform
 from bnn_toolchain.converters.lce.format.container import Container, Quantization, Tensor
 from bnn_toolchain.converters.lce.format.geometry import VALID, padding_of
 from bnn_toolchain.converters.lce.write.binary import (
@@ -92,24 +94,20 @@ def _output(file: Emitter, at: int, value: Value) -> int:
 
 def _node(file: Emitter, node: Node, inputs: tuple[int, ...], x: Value, value: Value) -> int:
     """Write one node, which reads the tensors ``inputs``, the first of them ``x``: where its ``value`` is."""
-    name, at = node.name, inputs[0]
-    form = form_of(node.op)
-    if form is not None and form.tflite:
-        arrays = [file.constant(f"{name}/{field}", getattr(node.op, field)) for field in form.arrays]
-        return file.real(form.tflite, (*inputs, *arrays), name, value)
-    match node.op:
+    name, at, op = node.name, inputs[0], node.op
+    if is_simple(op):
+        return _simple(file, name, op, inputs, x, value)
+    if isinstance(op, FloatOp | OutputTransform):
+        raise Unsupported(f"{name}: {type(op).__name__} is read from .tflite files, but not written")
+    match op:
         case PixelInput():
             return file.real("DEQUANTIZE", (at,), name, value)
         case PixelNormalize(scale, offset):
             pixels = file.real("DEQUANTIZE", (at,), f"{name}/pixels", value)
             shifted = file.per_channel("SUB", pixels, f"{name}/offset", offset, f"{name}/shifted", value)
             return file.per_channel("MUL", shifted, f"{name}/scale", scale, name, value)
-        case Sign():
-            return file.bits("LceQuantize", (at,), name, value)
-        case ToReal():
-            return at if x.kind is Kind.ACC else file.real("LceDequantize", (at,), name, value)
         case BinaryConv2d() | BinaryDense():
-            conv = as_conv(node.op)
+            conv = as_conv(op)
             ones, zeros = np.ones(len(conv.weight), np.float32), np.zeros(len(conv.weight), np.float32)
             if x.kind is Kind.BITS:
                 return float_bits_conv(file, name, name, at, x, conv, ones, zeros)
@@ -121,29 +119,41 @@ def _node(file: Emitter, node: Node, inputs: tuple[int, ...], x: Value, value: V
         case BinaryDenseThreshold(dense, threshold):
             return thresholded(file, name, at, x, as_conv(dense), None, threshold)
         case MaxPool():
-            return max_pool(file, name, name, at, x, node.op)
+            return max_pool(file, name, name, at, x, op)
         case Flatten(channels_last=True):
             return flatten(file, name, at, x, value)
         case Threshold():
-            return compare(file, name, at, value, node.op)
+            return compare(file, name, at, value, op)
         case Affine(scale, offset):
             scaled = file.per_channel("MUL", at, f"{name}/scale", scale, f"{name}/scaled", value)
             return file.per_channel("ADD", scaled, f"{name}/offset", offset, name, value)
         case Conv():
-            return float_conv(file, name, at, x, node.op, value)
+            return float_conv(file, name, at, x, op, value)
         case Gemm(weight, bias):
             weights = file.constant(f"{name}/weight", weight)
             biases = -1 if bias is None else file.constant(f"{name}/bias", bias)
             return file.real("FULLY_CONNECTED", (at, weights, biases), name, value, keep_num_dims=True)
         case Hardtanh():
             return file.real("RELU_N1_TO_1", (at,), name, value)
+        case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
+            raise Unsupported(f"{name}: {type(op).__name__} has no form in a file: lower the graph first")
+        case _:
+            assert_never(op)
+
+
+def _simple(file: Emitter, name: str, op: SimpleOp, inputs: tuple[int, ...], x: Value, value: Value) -> int:
+    match op:
+        case Sign():
+            return file.bits("LceQuantize", inputs, name, value)
+        case ToReal():
+            return inputs[0] if x.kind is Kind.ACC else file.real("LceDequantize", inputs, name, value)
         case GlobalAveragePool():
             window = {"filter_height": x.shape[1], "filter_width": x.shape[2], "stride_h": 1, "stride_w": 1}
-            return file.real("AVERAGE_POOL_2D", (at,), name, value, padding=VALID, **window)
-        case Flatten() | BatchNorm() | Scale() | Divide() | Bias():
-            raise Unsupported(f"{name}: {type(node.op).__name__} has no form in a file: lower the graph first")
+            return file.real("AVERAGE_POOL_2D", inputs, name, value, padding=VALID, **window)
         case _:
-            raise Unsupported(f"{name}: {type(node.op).__name__} is read from .tflite files, but not written")
+            form = form_of(op)
+            arrays = [file.constant(f"{name}/{field}", getattr(op, field)) for field in form.arrays]
+            return file.real(form.tflite, (*inputs, *arrays), name, value)
 
 
 def float_conv(file: Emitter, name: str, at: int, x: Value, conv: Conv, value: Value) -> int:
