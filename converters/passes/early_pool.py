@@ -34,8 +34,8 @@ def missed(graph: Graph) -> Iterator[Missed]:
         upper = by_name.get(pool.inputs[0])
         if not isinstance(pool.op, MaxPool) or graph.values[pool.name].kind is not Kind.REAL or upper is None:
             continue
-        if is_elementwise(upper.op) and len(upper.inputs) == 1:
-            yield Missed(pool.name, f"pools reals, since {_obstacle(graph, upper)}: pool right after the layer")
+        if is_elementwise(upper.op) and len(upper.inputs) == 1 and (obstacle := _obstacle(graph, upper)):
+            yield Missed(pool.name, f"pools reals, since {obstacle}: pool right after the layer")
 
 
 def _obstacle(graph: Graph, upper: Node) -> str:

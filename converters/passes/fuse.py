@@ -27,10 +27,11 @@ def fuse(graph: Graph) -> Graph:
 
 def missed(graph: Graph) -> Iterator[Missed]:
     """Thresholds that stayed apart from the layer in front of them."""
+    by_name = producers(graph.nodes)
     for node in graph.nodes:
-        if isinstance(node.op, Threshold):
+        if isinstance(node.op, Threshold) and _fuse(graph, by_name, node) is node:
             others = [reader.name for reader in graph.nodes if node.inputs[0] in reader.inputs and reader is not node]
-            why = f"'{others[0]}' reads its sums too" if others else "no layer with binary weights yields its sums"
+            why = f"'{others[0]}' reads its sums too" if others else "no layer with binary weights alone yields them"
             yield Missed(node.name, f"a threshold of its own, since {why}")
 
 

@@ -45,18 +45,18 @@ def missed(graph: Graph) -> Iterator[Missed]:
     """Pixels that stayed reals."""
     first = graph.nodes[0]
     if isinstance(first.op, PixelNormalize):
-        yield Missed(first.name, _obstacle(graph))
+        yield Missed(first.name, _obstacle(graph) or "its file holds the pixels as reals: export the trained module")
 
 
 def _obstacle(graph: Graph) -> str:
     """Why pixels cannot be integers; empty if they can."""
     if not graph.spec.is_integer:
         return "per-channel normalisation: one positive scale and one integer offset for all channels stay integer"
-    for node in _readers(graph):
+    for node in (graph.nodes[0], *_readers(graph)):
         match node.op:
-            case MaxPool() | Flatten() if node.name == graph.output:
+            case PixelNormalize() | MaxPool() | Flatten() if node.name == graph.output:
                 return f"{described(node)} yields the pixels themselves"
-            case MaxPool() | Flatten() | BinaryDense() | BinaryConv2d(pad_value=0):
+            case PixelNormalize() | MaxPool() | Flatten() | BinaryDense() | BinaryConv2d(pad_value=0):
                 continue
             case BinaryConv2d():
                 return f"{described(node)} pads with 1: binary weights that pad with 0 stay integer"

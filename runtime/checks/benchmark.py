@@ -99,7 +99,7 @@ def benchmark(model: bytes, device: Device = LOCAL, rounds: int = ROUNDS, traine
         UsageError: the device emulates, so that its time would mean nothing.
         Unavailable: an engine is not installed.
     """
-    if not device.here:
+    if device.emulated:
         raise UsageError(
             f"{device} is an emulator: its time says nothing about the CPU that it emulates; copy the bundle's "
             "target folder and model.onnx to the device and run: bnnt-run model.onnx --bench 2 --profile"

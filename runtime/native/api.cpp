@@ -63,13 +63,13 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
   return true;
 }
 
-// `given`, whose size its caller knows, with defaults in place of what it lacks.
+// The caller's options with defaults for the members that its struct_size leaves out.
 bool read_options(const bnnt_options *given, bnnt_options &options, Error &error) {
-  constexpr size_t least = offsetof(bnnt_options, kernels);
+  constexpr size_t least = offsetof(bnnt_options, kernels), most = 4096; // beyond which struct_size was never set
   options = {sizeof options, BNNT_ABI, 1, nullptr, nullptr, nullptr};
   if (given == nullptr)
     return true;
-  if (given->struct_size < least)
+  if (given->struct_size < least || given->struct_size > most)
     return error.fail(BNNT_USAGE, "bnnt_open: options.struct_size is ", uint64_t{given->struct_size},
                       ": write sizeof(bnnt_options)");
   if (given->abi != BNNT_ABI)

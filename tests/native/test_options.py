@@ -140,7 +140,9 @@ def test_a_struct_of_another_size():
     assert opened(ctypes.pointer(grown))[0] == abi.MEMORY_WANTED
     grown.later = 1
     assert opened(ctypes.pointer(grown)) == (4, f"bnnt_open: an option at byte {size} that this library does not know")
-    assert opened(ctypes.pointer(abi.Options(8, abi.ABI)))[1].startswith("bnnt_open: options.struct_size is 8")
+    for size in (0, 8, 4097, 2**40):  # the last two: a struct that was never filled
+        words = f"bnnt_open: options.struct_size is {size}: write sizeof(bnnt_options)"
+        assert opened(ctypes.pointer(abi.Options(size, abi.ABI))) == (4, words)
     assert opened(None)[0] == abi.MEMORY_WANTED
 
 

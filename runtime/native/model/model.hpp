@@ -17,6 +17,7 @@ constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
 constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
 constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
 constexpr size_t longest_name = 1000;                   // bytes
+
 constexpr int32_t most_threads = 1024;
 
 // Whether a value of these sides, none below 1, is small enough.
@@ -152,8 +153,8 @@ struct Parameter {
 
 struct Parts; // of a node of the file that is being read
 
-// One operator of OPERATORS.md, whole: how it stands in the file, what it takes and yields, and what it does. The table
-// in operators.cpp is all that there is to add an operator to.
+// One operator of OPERATORS.md, whole: how it stands in the file, what it takes and yields, and what it does. Beside
+// the table of these in operators.cpp nothing tells operators apart.
 struct Operator {
   const char *domain, *name;
   int32_t values;                // earlier values that it reads

@@ -238,9 +238,12 @@ bool read_operator(const File &file, const FileNode &from, bnnt_session &session
   if (op == nullptr)
     return error.fail(BNNT_UNSUPPORTED, from.name, ": the native engine has no operator '", from.type,
                       "' of the domain '", from.domain, "'");
-  const bool unpacks = op->read == read_binary_conv || op->read == read_binary_dense || op->read == read_pooled_conv;
-  if (op->domain[0] != 0 && (!has_function(file, from.type) || (unpacks && !has_function(file, text("Unpack")))))
-    return error.fail(BNNT_FORMAT, from.name, ": the file lacks the function '", from.type, "': it is truncated");
+  const auto has = [&](Bytes function) {
+    return has_function(file, function) ||
+           error.fail(BNNT_FORMAT, from.name, ": the file lacks the function '", function, "': it is truncated");
+  };
+  if (op->domain[0] != 0 && !has(from.type))
+    return false;
   if (find_value(session, from.name, index + 1) >= 0)
     return error.fail(BNNT_FORMAT, "two values are called '", from.name, "'");
   Node &node = session.nodes[index] = Node{};
@@ -257,6 +260,8 @@ bool read_operator(const File &file, const FileNode &from, bnnt_session &session
     session.values[value].last_use = index;
   }
   if ((op->read != nullptr && !op->read(parts, node)) || !read_parameters(parts, session.values[node.inputs[0]], node))
+    return false;
+  if (node.weights == Weights::bits && !has(text("Unpack")))
     return false;
   if (parts.input != from.input_count || parts.attributes != from.attribute_count)
     return parts.fail("has an input or an attribute more than it takes");
