@@ -13,7 +13,7 @@ demo: .venv/.demo
 test: .venv/.test
 	$(BIN)/python -m pytest
 
-# Lines changed on purpose, each of which must turn a test red; about ten minutes.
+# Lines changed on purpose, each of which must turn a test red; some minutes.
 test-mutations: .venv/.test
 	$(BIN)/python -m tests.mutations
 

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -295,6 +296,25 @@ def skips_all(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode == 0 and " passed" not in done.stdout
 
 
+def complaint_before(folder: Path, test: str) -> str:
+    """Why ``test`` cannot judge a mutation here; empty if it passes as things are."""
+    done = run_test(folder, test)
+    if done.returncode != 0:
+        return f"{test} fails without any change:\n{done.stdout[-2000:]}"
+    return f"{test} is skipped here" if skips_all(done) else ""
+
+
+def complaint_after(folder: Path, mutation: Mutation) -> str:
+    """Why the mutation was not found; empty if its test fails with it."""
+    text, mutated = place(mutation, folder)
+    try:
+        (folder / mutation.file).write_text(mutated, encoding="utf-8")
+        done = run_test(folder, mutation.test)
+    finally:
+        (folder / mutation.file).write_text(text, encoding="utf-8")
+    return "" if done.returncode == FAILED else f"{mutation.test} does not fail, but ends with {done.returncode}"
+
+
 def main() -> int:
     """Try every mutation; how many were not found, or could not be tried here."""
     with tempfile.TemporaryDirectory(prefix="bnnt-mutations-") as temporary:
@@ -306,29 +326,19 @@ def main() -> int:
             copy_sources(folder)
             folders.put(folder)
 
-        def attempt(mutation: Mutation) -> str:
+        def alone(attempt: Callable[[Path], str]) -> str:
             folder = folders.get()
             try:
-                before = run_test(folder, mutation.test)
-                if before.returncode != 0:
-                    return f"{mutation.test} fails without any change:\n{before.stdout[-2000:]}"
-                if skips_all(before):
-                    return f"{mutation.test} is skipped here"
-                text, mutated = place(mutation, folder)
-                try:
-                    (folder / mutation.file).write_text(mutated, encoding="utf-8")
-                    after = run_test(folder, mutation.test)
-                finally:
-                    (folder / mutation.file).write_text(text, encoding="utf-8")
-                if after.returncode != FAILED:
-                    return f"{mutation.test} does not fail, but ends with {after.returncode}"
-                return ""
+                return attempt(folder)
             finally:
                 folders.put(folder)
 
         lost = 0
         with ThreadPoolExecutor(workers) as pool:
-            for mutation, complaint in zip(MUTATIONS, pool.map(attempt, MUTATIONS), strict=True):
+            tests = sorted({mutation.test for mutation in MUTATIONS})
+            before = dict(zip(tests, pool.map(lambda t: alone(lambda f: complaint_before(f, t)), tests), strict=True))
+            complaints = pool.map(lambda m: before[m.test] or alone(lambda f: complaint_after(f, m)), MUTATIONS)
+            for mutation, complaint in zip(MUTATIONS, complaints, strict=True):
                 lost += bool(complaint)
                 print(f"{'LOST ' if complaint else 'found'} {mutation.file}: {mutation.instead}", flush=True)
                 if complaint:

@@ -1,0 +1,105 @@
+// The kernel over `Sums`: reals in their fixed order.
+#pragma once
+
+#include "differ.hpp"
+#include "guarded.hpp"
+#include "noise.hpp"
+
+namespace bnnt {
+
+namespace {
+
+// Ordinary numbers, and some that show another order, a fused rounding or a flush to zero.
+float real(Noise &noise, bool hostile) {
+  if (hostile && noise.size(0, 9) == 0) {
+    static constexpr float special[] = {0.0f, -0.0f, 1e-45f, -1e-38f, 3e38f, -3e38f, __builtin_inff(), 16777217.0f};
+    return special[noise.size(0, 7)];
+  }
+  return static_cast<float>(noise.between(-1000000, 1000000)) * 0x1.8p-17f;
+}
+
+bool same(float a, float b) {
+  return __builtin_memcmp(&a, &b, sizeof a) == 0 || (a != a && b != b); // which NaN comes out is nobody's promise
+}
+
+void sums(const Kernels &set) {
+  Noise noise(4);
+  for (int turn = 0; turn < 400; ++turn) {
+    const bool hostile = turn % 4 == 0;
+    Layer layer;
+    Window &window = layer.window;
+    for (int axis = 0; axis < 2; ++axis) {
+      window.kernel[axis] = noise.between(1, 4);
+      window.strides[axis] = noise.between(1, 3);
+      window.dilations[axis] = noise.between(1, 2);
+      window.pads[axis] = noise.between(0, 3);
+      window.pads[axis + 2] = noise.between(0, 3);
+    }
+    layer.group = noise.between(1, 3);
+    layer.inputs = noise.between(1, 9);
+    layer.outputs = turn < 130 ? turn + 1 : noise.between(1, 80);
+    layer.pad_counts = noise.next() >> 63 != 0;
+    layer.block = set.real_block;
+    layer.blocked = static_cast<int64_t>(round_up(static_cast<uint64_t>(layer.outputs), layer.block));
+    const int64_t height = noise.between(1, 7), width = noise.between(1, 9),
+                  lanes = static_cast<int64_t>(set.real_block);
+    layer.width = noise.between(1, 6); // the kernel takes it as it is: windows that lie outside sum nothing
+    const int64_t row = noise.between(0, 4), taps = layer.taps(), channels = layer.group * layer.inputs;
+    Guarded<float> x(static_cast<size_t>(height * width * channels));
+    Guarded<float> rows(static_cast<size_t>(layer.channels() * taps * layer.inputs)); // [output][tap][input]
+    Guarded<float> weights(static_cast<size_t>(layer.group * layer.blocked * taps * layer.inputs), 0);
+    Guarded<float> bias(static_cast<size_t>(layer.group * layer.blocked), 0),
+        biases(static_cast<size_t>(layer.channels()), 0);
+    for (size_t i = 0; i < x.size(); ++i)
+      x[i] = real(noise, hostile);
+    for (size_t i = 0; i < rows.size(); ++i)
+      rows[i] = real(noise, hostile);
+    const bool has_bias = noise.next() >> 63 != 0;
+    for (int64_t g = 0; g < layer.group; ++g)
+      for (int64_t o = 0; o < layer.outputs; ++o) {
+        const int64_t output = g * layer.outputs + o, slot = g * layer.blocked + o;
+        if (has_bias)
+          bias[static_cast<size_t>(slot)] = biases[static_cast<size_t>(output)] = real(noise, hostile);
+        for (int64_t i = 0; i < taps * layer.inputs; ++i)
+          weights[static_cast<size_t>((g * layer.blocked + o / lanes * lanes) * taps * layer.inputs + i * lanes +
+                                      o % lanes)] = rows[static_cast<size_t>(output * taps * layer.inputs + i)];
+      }
+    layer.weights = reinterpret_cast<uint8_t *>(weights.data());
+    layer.bias = has_bias ? bias.data() : nullptr;
+    const size_t stride = round_up(static_cast<uint64_t>((layer.group - 1) * layer.outputs + layer.blocked), 16);
+    Guarded<float> out(static_cast<size_t>(layer.width - 1) * stride +
+                       static_cast<size_t>((layer.group - 1) * layer.outputs + layer.blocked));
+    set.sums({&layer, x.data(), height, width, row, out.data(), stride});
+    char sizes[160];
+    snprintf(sizes, sizeof sizes, "%lldx%lld windows of %lld inputs, %lld groups of %lld outputs",
+             static_cast<long long>(window.kernel[0]), static_cast<long long>(window.kernel[1]),
+             static_cast<long long>(layer.inputs), static_cast<long long>(layer.group),
+             static_cast<long long>(layer.outputs));
+    for (int64_t column = 0; column < layer.width; ++column)
+      for (int64_t output = 0; output < layer.channels(); ++output) {
+        float sum = biases[static_cast<size_t>(output)];
+        for (int64_t ky = 0; ky < window.kernel[0]; ++ky)
+          for (int64_t kx = 0; kx < window.kernel[1]; ++kx) {
+            const int64_t y = row * window.strides[0] - window.pads[0] + ky * window.dilations[0];
+            const int64_t at = column * window.strides[1] - window.pads[1] + kx * window.dilations[1];
+            const bool inside = y >= 0 && y < height && at >= 0 && at < width;
+            for (int64_t i = 0; (inside || layer.pad_counts) && i < layer.inputs; ++i) {
+              const float value =
+                  inside
+                      ? x[static_cast<size_t>((y * width + at) * channels + output / layer.outputs * layer.inputs + i)]
+                      : 1.0f;
+              sum = sum +
+                    value * rows[static_cast<size_t>((output * taps + ky * window.kernel[1] + kx) * layer.inputs + i)];
+            }
+          }
+        const size_t at = static_cast<size_t>(column) * stride + static_cast<size_t>(output);
+        if (!same(out[at], sum))
+          differ(set, "sums", sizes, at, load<int32_t>(&sum), load<int32_t>(&out[at]));
+      }
+    ++cases;
+  }
+}
+
+} // namespace
+
+} // namespace bnnt
