@@ -116,7 +116,7 @@ def export_model(
         As :func:`bnn_toolchain.training.load.load_run`, :func:`bnn_toolchain.converters.convert` and
         :func:`bnn_toolchain.runtime.export.export_bundle`.
     """
-    from bnn_toolchain.evaluation_images import random_test, test_of_run
+    from bnn_toolchain.evaluation_images import images_of_run, random_test_images
     from bnn_toolchain.runtime.bundle.source import source_of
     from bnn_toolchain.runtime.export import export_bundle
 
@@ -129,7 +129,7 @@ def export_model(
     if model.is_file():
         graph = open_model(model)
         announce(f"{model} comes without test images: golden images are random, accuracy is not measured")
-        test = random_test(graph.spec)
+        test = random_test_images(graph.spec)
         return export_bundle(graph, out, test=test, targets=targets, tflite=tflite, announce=announce)
     from bnn_toolchain.converters import convert
     from bnn_toolchain.training.config import Recipe
@@ -141,10 +141,10 @@ def export_model(
             f"{model} is a run of a module of your own: examples/own_module.py shows how to export one from Python"
         )
     if use_data:
-        test = test_of_run(model, trained.training, data, announce)
+        test = images_of_run(model, trained.training, data, announce)
     else:
         announce("without test images: golden images are random, accuracy is not measured")
-        test = random_test(trained.input_spec)
+        test = random_test_images(trained.input_spec)
     announce("lowering the trained network to integers, and comparing it with the module")
     graph = convert(trained.model, trained.input_spec, images=test.images, announce=announce)
     source = source_of(model, out)
@@ -177,9 +177,9 @@ def validate_model(
         FileFormatError: a file is truncated, corrupt or foreign.
         CheckFailed: an engine's answers have not even the right form; others are in the report.
     """
-    from bnn_toolchain.evaluation_images import RANDOM_IMAGES, random_images, test_of_bundle
+    from bnn_toolchain.evaluation_images import RANDOM_IMAGES, images_of_bundle, random_images
     from bnn_toolchain.runtime.checks.validate import validate
-    from bnn_toolchain.runtime.contenders import of_bundle, of_file, of_module
+    from bnn_toolchain.runtime.contenders import bundle_contender, file_contenders, module_contender
     from bnn_toolchain.runtime.devices.device import device_from
     from bnn_toolchain.runtime.engines.names import engine_name
 
@@ -189,18 +189,18 @@ def validate_model(
         graph = open_model(model)
         announce(f"{model} comes without test images: comparing on random ones, without labels")
         images = random_images(graph.spec, samples or RANDOM_IMAGES)
-        contenders = of_file(model, graph, names, where)
-        contenders += [of_module(module, graph)] if module is not None else []
+        contenders = file_contenders(model, graph, names, where)
+        contenders += [module_contender(module, graph)] if module is not None else []
         return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
     from bnn_toolchain.runtime.bundle.format import open_bundle
 
     bundle = open_bundle(model)
-    contenders = [of_bundle(bundle, name, where) for name in names]
+    contenders = [bundle_contender(bundle, name, where) for name in names]
     if module is not None:
-        contenders.append(of_module(module, bundle.graph))
+        contenders.append(module_contender(module, bundle.graph))
     elif not engines and where.here:
         contenders += _trained(bundle, where, announce)
-    test = test_of_bundle(bundle, announce)
+    test = images_of_bundle(bundle, announce)
     labels = None if test is None else test.labels[:samples]
     images = (bundle.golden.images if test is None else test.images)[:samples]
     return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
@@ -208,11 +208,11 @@ def validate_model(
 
 def _trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contender]:
     """The trained module, if the training run is still there; else say why not."""
-    from bnn_toolchain.runtime.contenders import of_bundle
+    from bnn_toolchain.runtime.contenders import bundle_contender
 
     try:
         with named_packages():
-            return [of_bundle(bundle, "torch", device)]
+            return [bundle_contender(bundle, "torch", device)]
     except (Unavailable, UsageError) as error:
         announce(f"torch, the trained module itself, is left out: {error}")
         return []

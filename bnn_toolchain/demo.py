@@ -14,7 +14,7 @@ from bnn_toolchain.models import float_config
 from bnn_toolchain.progress import Announce
 from bnn_toolchain.runtime.checks import validate as validation
 from bnn_toolchain.runtime.checks.benchmark import Timing, benchmark
-from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.contenders import bundle_contender
 from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import find_qemu
@@ -85,7 +85,7 @@ def run_demo(out: Path, announce: Announce) -> Demo:
         places.append(("native", find_qemu(ARM_CPU)))
     except Unavailable as error:
         not_run = f"native on qemu:{ARM_CPU} was not run: {error}"
-    contenders = [of_bundle(bundle, engine, device) for engine, device in places]
+    contenders = [bundle_contender(bundle, engine, device) for engine, device in places]
     report = validation.validate(bundle.graph, contenders, test.images, test.labels, hidden_images=len(test))
     report.check()
     announce("measuring one image at a time on one thread")

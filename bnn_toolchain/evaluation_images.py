@@ -27,12 +27,12 @@ def random_images(spec: InputSpec, count: int = RANDOM_IMAGES) -> NDArray[np.uin
     return np.random.default_rng(0).integers(0, 256, (count, *spec.shape), np.uint8)
 
 
-def random_test(spec: InputSpec) -> TestImages:
+def random_test_images(spec: InputSpec) -> TestImages:
     """Random images without labels."""
     return TestImages("random", random_images(spec), None)
 
 
-def test_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Announce) -> TestImages:
+def images_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Announce) -> TestImages:
     """The images that ``run`` was tested on, read from ``data``, or if it is None from where they were.
 
     Raises:
@@ -51,7 +51,7 @@ def test_of_run(run: Path, recipe: Recipe, data: Path | None, announce: Announce
     return TestImages(title, labelled.images, labelled.labels)
 
 
-def test_of_bundle(bundle: Bundle, announce: Announce) -> Labelled | None:
+def images_of_bundle(bundle: Bundle, announce: Announce) -> Labelled | None:
     """The images that the run of the bundle's model was tested on; None, which is announced, if they are not here."""
     instead = "comparing on the golden images, without labels"
     try:

@@ -8,14 +8,20 @@ import tempfile
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 Stored = TypeVar("Stored")
 PLAIN = 1 << 17  # values of any text, and one more for each 8 bytes
 TYPED = PLAIN // 4  # where pydantic reads, which takes more memory
 LIST, OBJECT = 4, 16  # values that take as much
-SMALL = 1 << 20  # bytes: more than any text of ours that does not grow with the images
-LARGE = 1 << 31  # bytes: more than any model or list of images
+SMALL_FILE = 1 << 20  # bytes: more than any text of ours that does not grow with the images
+LARGE_FILE = 1 << 31  # bytes: more than any model or list of images
+
+
+class Strict(BaseModel):
+    """A record that is read as it was written: no conversions, nothing missing, nothing more."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
 
 def write_atomically(path: Path, data: bytes) -> None:
@@ -49,7 +55,7 @@ def read_bounded(path: Path, most: int) -> bytes:
         ValueError: it has more; no more than that is read.
     """
     with path.open("rb") as file:
-        limit = min(max(os.fstat(file.fileno()).st_size, SMALL), most)  # as much memory as it takes, no more
+        limit = min(max(os.fstat(file.fileno()).st_size, SMALL_FILE), most)  # as much memory as it takes, no more
         data = file.read(limit + 1)
     if len(data) > limit:
         raise ValueError(f"it has more than {limit:,} bytes")

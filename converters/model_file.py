@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import FileFormatError, Unsupported, UsageError
-from bnn_toolchain.files import LARGE, read_bounded, write_atomically
+from bnn_toolchain.files import LARGE_FILE, read_bounded, write_atomically
 
 
 def write_model(path: str | os.PathLike[str], data: bytes) -> None:
@@ -31,7 +31,7 @@ def read_model(path: str | os.PathLike[str], parse: Callable[[bytes], Graph]) ->
         FileFormatError, Unsupported: as ``parse``; the message names the file.
     """
     try:
-        data = read_bounded(Path(path), LARGE)
+        data = read_bounded(Path(path), LARGE_FILE)
         if not data:
             raise FileFormatError("it is empty: export or copy it again")
         return parse(data)

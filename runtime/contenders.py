@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.files import LARGE, read_bounded
+from bnn_toolchain.files import LARGE_FILE, read_bounded
 from bnn_toolchain.runtime.bundle.format import (
     HEADER,
     LIBRARY,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def of_bundle(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
+def bundle_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
     """``engine`` on ``device``, with the bundle's model.
 
     ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
@@ -52,7 +52,7 @@ def of_bundle(bundle: Bundle, engine: EngineName, device: Device, run: Path | No
     return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device))
 
 
-def of_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
+def file_contenders(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
     """``engines`` on the file itself where they read its format, else on the same ``graph`` in theirs.
 
     Raises:
@@ -61,7 +61,7 @@ def of_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: De
     """
     if not device.here:
         raise UsageError(f"{device} needs the engine built for it: export {model} with --target {device.arch} first")
-    data, contenders = read_bounded(model, LARGE), []
+    data, contenders = read_bounded(model, LARGE_FILE), []
     for engine in engines:
         if engine == "reference":
             session: Session = ReferenceSession(graph)
@@ -73,7 +73,7 @@ def of_file(model: Path, graph: Graph, engines: Sequence[EngineName], device: De
     return contenders
 
 
-def of_module(module: nn.Module, graph: Graph) -> Contender:
+def module_contender(module: nn.Module, graph: Graph) -> Contender:
     """The user's own trained module, as the torch engine on this machine.
 
     Raises:

@@ -21,7 +21,7 @@ from bnn_toolchain.runtime.bundle.golden import check_golden, make_golden
 from bnn_toolchain.runtime.bundle.whole_folder import whole_folder
 from bnn_toolchain.runtime.bundle.write import refuse_to_lose, write_bundle
 from bnn_toolchain.runtime.checks.validate import validate
-from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.contenders import bundle_contender
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.engines.engine import open_session
 from bnn_toolchain.runtime.engines.lce import environment as lce_environment
@@ -143,5 +143,5 @@ def _check(bundle: Bundle, announce: Announce) -> None:
             announce(f"model.tflite was read back but not run by LCE's interpreter: {error}")
     announce(f"checking {', '.join(engines)} on {len(bundle.golden.images)} golden images")
     check_golden(bundle.golden, bundle.graph)
-    contenders = [of_bundle(bundle, engine, Local()) for engine in engines]
+    contenders = [bundle_contender(bundle, engine, Local()) for engine in engines]
     validate(bundle.graph, contenders, bundle.golden.images).check()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bnn_toolchain.data.splits import Labelled, Splits
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import LARGE, parse, read_bounded, write_atomically
+from bnn_toolchain.files import LARGE_FILE, parse, read_bounded, write_atomically
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_record(path: Path) -> Record:
         FileFormatError: the file is missing or something else.
     """
     try:
-        return parse(Record, read_bounded(path, LARGE))
+        return parse(Record, read_bounded(path, LARGE_FILE))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path} does not say which images the run had: {error}") from error
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import CheckFailed, FileFormatError
-from bnn_toolchain.files import SMALL, parse, read_bounded, write_atomically
+from bnn_toolchain.files import SMALL_FILE, parse, read_bounded, write_atomically
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers.binary import BinaryLayer
 from bnn_toolchain.training.config import Recipe
@@ -56,7 +56,7 @@ def read_outcome(folder: Path) -> Outcome:
     """
     path = outcome_file(folder)
     try:
-        return parse(Outcome, read_bounded(path, SMALL))
+        return parse(Outcome, read_bounded(path, SMALL_FILE))
     except (OSError, ValueError) as error:
         raise FileFormatError(f"{path} holds what bnnt did not write there: {error}: delete {folder}") from error
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import SMALL, parse, read_bounded, write_atomically
+from bnn_toolchain.files import SMALL_FILE, parse, read_bounded, write_atomically
 
 Parsed = TypeVar("Parsed")
 
@@ -95,7 +95,7 @@ def read_summary(path: Path) -> Summary:
         FileFormatError: it is something else.
     """
     try:
-        text = read_bounded(path, SMALL)
+        text = read_bounded(path, SMALL_FILE)
     except ValueError as error:
         raise FileFormatError(f"{path} holds what bnnt did not write there: {error}") from error
     return _parsed(Summary, text, path)

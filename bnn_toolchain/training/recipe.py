@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from bnn_toolchain.data.config import placed
 from bnn_toolchain.errors import UsageError
-from bnn_toolchain.files import SMALL, read_bounded
+from bnn_toolchain.files import SMALL_FILE, read_bounded
 from bnn_toolchain.recipes import near, recipe_text
 from bnn_toolchain.training.config import Recipe, Stage, Training
 
@@ -92,7 +92,7 @@ def read_dump(text: str, name: str) -> Training:
 
 def _file(path: Path) -> str:
     try:
-        return read_bounded(path, SMALL).decode()
+        return read_bounded(path, SMALL_FILE).decode()
     except (OSError, ValueError) as error:
         raise UsageError(f"cannot read the recipe {path}: {error}") from error
 

@@ -13,7 +13,7 @@ from bnn_toolchain.data.config import PLACES
 from bnn_toolchain.data.record import Record, changes, read_record, record_of, write_record
 from bnn_toolchain.data.splits import Splits
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.files import SMALL, read_bounded, read_json, write_atomically
+from bnn_toolchain.files import SMALL_FILE, read_bounded, read_json, write_atomically
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.training.config import Training
 from bnn_toolchain.training.recipe import dump, read_dump
@@ -114,7 +114,7 @@ class RunFolder:
             FileFormatError: recipe.yaml is missing or not what was written.
         """
         try:
-            return read_dump(read_bounded(self.recipe, SMALL).decode(), str(self.recipe))
+            return read_dump(read_bounded(self.recipe, SMALL_FILE).decode(), str(self.recipe))
         except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.path} is not a run folder: {error}") from error
 
@@ -135,7 +135,7 @@ class RunFolder:
             FileFormatError: input.json is missing or not what was written.
         """
         try:
-            return InputSpec.from_json(read_json(read_bounded(self.input, SMALL)))
+            return InputSpec.from_json(read_json(read_bounded(self.input, SMALL_FILE)))
         except (OSError, ValueError, UsageError) as error:
             raise FileFormatError(f"{self.input} is not an input specification: {error}") from error
 

@@ -22,7 +22,7 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.classifier import check_classifier
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.files import SMALL, parse, read_bounded
+from bnn_toolchain.files import SMALL_FILE, Strict, parse, read_bounded
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.runtime.bundle import golden
 from bnn_toolchain.runtime.targets.target import Arch, Target
@@ -32,11 +32,7 @@ LIBRARY, HEADER, PROGRAM = "libbnnt.so", "bnnt.h", "bnnt-run"
 NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*(/[A-Za-z0-9_][A-Za-z0-9_.+-]*){0,2}")
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Versions(_Strict):
+class Versions(Strict):
     """Which packages made the bundle."""
 
     bnnt: str
@@ -44,7 +40,7 @@ class Versions(_Strict):
     onnx: str
 
 
-class Accuracy(_Strict):
+class Accuracy(Strict):
     """How the exported model did on a data set's test images."""
 
     data_set: str
@@ -57,7 +53,7 @@ class Accuracy(_Strict):
         return self.correct / self.images
 
 
-class Source(_Strict):
+class Source(Strict):
     """The training run that the model was exported from."""
 
     run: str  # the run folder, seen from the bundle's folder
@@ -65,7 +61,7 @@ class Source(_Strict):
     sha256: str  # of that file
 
 
-class BuiltTarget(_Strict):
+class BuiltTarget(Strict):
     """One target that the native engine was built for."""
 
     arch: Arch
@@ -82,7 +78,7 @@ class BuiltTarget(_Strict):
         return f"{TARGETS}/{self.arch}-{self.cpu}"
 
 
-class FileEntry(_Strict):
+class FileEntry(Strict):
     """Size in bytes and hash of one file."""
 
     bytes: int
@@ -94,7 +90,7 @@ class FileEntry(_Strict):
         return cls(bytes=path.stat().st_size, sha256=sha256(path))
 
 
-class Manifest(_Strict):
+class Manifest(Strict):
     """What manifest.json holds."""
 
     format: Literal[1]
@@ -178,7 +174,7 @@ def read_manifest(path: Path) -> Manifest:
     """
     file = path / MANIFEST
     try:
-        manifest = parse(Manifest, read_bounded(file, SMALL))
+        manifest = parse(Manifest, read_bounded(file, SMALL_FILE))
     except OSError as error:
         raise FileFormatError(f"{path} is not a bundle: cannot read {file.name}: {error.strerror}") from error
     except ValueError as error:

@@ -17,7 +17,7 @@ from bnn_toolchain.runtime import contenders, export
 from bnn_toolchain.runtime.bundle.format import is_bundle, open_bundle, read_manifest
 from bnn_toolchain.runtime.bundle.golden import check_golden
 from bnn_toolchain.runtime.checks.validate import validate
-from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.contenders import bundle_contender
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.export import export_bundle
@@ -78,12 +78,12 @@ def test_the_manifests_accuracy_with_onnxruntime_alone(made, tmp_path):
 
 def test_the_engines_of_a_bundle(made):
     found = open_bundle(made)
-    contenders = [of_bundle(found, engine, Local()) for engine in ("native", "onnxruntime", "reference")]
+    contenders = [bundle_contender(found, engine, Local()) for engine in ("native", "onnxruntime", "reference")]
     report = validate(found.graph, contenders, TEST.images, TEST.labels)
     report.check()
     assert [row.correct for row in report.rows] == [207] * 3
     with pytest.raises(Unavailable, match=r"the training run .* which is not here \(the manifest names none\)"):
-        of_bundle(found, "torch", Local())
+        bundle_contender(found, "torch", Local())
 
 
 def test_a_bundle_replaces_a_bundle_and_nothing_else(bundle):
@@ -327,6 +327,6 @@ def test_qemu_needs_a_target_and_runs_native_alone(made):
     with pytest.raises(
         UsageError, match=r"no target that cortex-a72 runs \(it has: none\): export with --target arm64"
     ):
-        of_bundle(found, "native", device)
+        bundle_contender(found, "native", device)
     with pytest.raises(UsageError, match="qemu:cortex-a72 runs the native engine alone, not onnxruntime"):
-        of_bundle(found, "onnxruntime", device)
+        bundle_contender(found, "onnxruntime", device)

@@ -12,7 +12,7 @@ from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.runtime.bundle.arrays import write_array
 from bnn_toolchain.runtime.bundle.format import open_bundle
 from bnn_toolchain.runtime.checks.validate import Contender, validate
-from bnn_toolchain.runtime.contenders import of_bundle, target_for
+from bnn_toolchain.runtime.contenders import bundle_contender, target_for
 from bnn_toolchain.runtime.devices.device import device_from
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
@@ -60,7 +60,7 @@ def test_this_machines_program_checks_the_golden_vectors(bundle):
 @needs_qemu
 @pytest.mark.parametrize("cpu", ["cortex-a53", "cortex-a72"])
 def test_native_on_an_emulated_cpu(bundle, cpu):
-    contender = of_bundle(bundle, "native", device_from(f"qemu:{cpu}"))
+    contender = bundle_contender(bundle, "native", device_from(f"qemu:{cpu}"))
     report = validate(bundle.graph, [contender], TEST.images, TEST.labels)
     report.check()
     (row,) = report.rows
@@ -74,7 +74,7 @@ def test_a_target_for_a_newer_cpu_is_not_taken(tmp_path):
     newer = export_bundle(GRAPH, tmp_path / "b", test=TEST, targets=[Target("x86_64", "x86-64-v2"), NEWER])
     words = r"has no target that cortex-a53 runs \(it has: .*, arm64 cortex-a76\): export with .* --cpu cortex-a53"
     with pytest.raises(UsageError, match=words):
-        of_bundle(newer, "native", Qemu(QEMU, "cortex-a53"))
+        bundle_contender(newer, "native", Qemu(QEMU, "cortex-a53"))
     assert target_for(newer, Qemu(QEMU, "neoverse-n1")).cpu == "cortex-a76"
 
 
@@ -88,15 +88,15 @@ def test_nothing_that_a_bundle_brings_is_run(bundle, tmp_path):
     manifest["files"][name] = {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}
     (forged / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(UsageError, match=r"bnnt-run is not what this installation builds for arm64 cortex-a53"):
-        of_bundle(open_bundle(forged), "native", Qemu(QEMU, "cortex-a53"))
-    session = of_bundle(bundle, "native", Qemu(QEMU, "cortex-a53")).session
+        bundle_contender(open_bundle(forged), "native", Qemu(QEMU, "cortex-a53"))
+    session = bundle_contender(bundle, "native", Qemu(QEMU, "cortex-a53")).session
     assert session.program == build(ARM).program and not (tmp_path / "was-run").exists()
 
 
 @needs_qemu
 def test_another_models_answers_are_found(bundle, tmp_path):
     other = export_bundle(small_graph(1), tmp_path / "other", test=labelled(small_graph(1), 20, wrong=0), targets=[ARM])
-    contender = of_bundle(other, "native", device_from("qemu:cortex-a53"))
+    contender = bundle_contender(other, "native", device_from("qemu:cortex-a53"))
     (row,) = validate(bundle.graph, [contender], TEST.images).rows
     assert row.hidden[0].name == GRAPH.hidden_bits()[0] and row.hidden[0].images_differing > 90
     assert any("the bits of" in failure for failure in row.failures)

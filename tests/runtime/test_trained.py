@@ -12,7 +12,7 @@ from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.bundle.format import open_bundle
 from bnn_toolchain.runtime.bundle.source import run_folder, source_of
 from bnn_toolchain.runtime.checks.validate import validate
-from bnn_toolchain.runtime.contenders import of_bundle
+from bnn_toolchain.runtime.contenders import bundle_contender
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.export import TestImages, export_bundle
 from bnn_toolchain.training.load import load_run
@@ -55,7 +55,9 @@ def moved(work, tmp_path):
 def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
     bundle = open_bundle(moved / "bundle")
     test = load_splits(load_recipe(str(moved / "recipe.yaml"), []).data).test
-    contenders = [of_bundle(bundle, engine, Local()) for engine in ("native", "onnxruntime", "torch", "reference")]
+    contenders = [
+        bundle_contender(bundle, engine, Local()) for engine in ("native", "onnxruntime", "torch", "reference")
+    ]
     report = validate(bundle.graph, contenders, test.images, test.labels)
     report.check()
     accuracy = load_run(moved / "run").summary.test_accuracy
@@ -73,7 +75,7 @@ def test_every_engine_agrees_and_has_the_runs_accuracy(moved):
 def test_a_run_trained_on_is_not_the_exported_one(moved):
     shutil.copy(moved / "run" / "last.safetensors", moved / "run" / "best.safetensors")
     with pytest.raises(UsageError, match=r"best\.safetensors has changed since .* was exported"):
-        of_bundle(open_bundle(moved / "bundle"), "torch", Local())
+        bundle_contender(open_bundle(moved / "bundle"), "torch", Local())
 
 
 def test_a_run_that_is_gone(moved):
@@ -81,4 +83,4 @@ def test_a_run_that_is_gone(moved):
     bundle = open_bundle(moved / "bundle")
     assert run_folder(bundle) is None
     with pytest.raises(Unavailable, match=r"the manifest names \.\./run, seen from the bundle"):
-        of_bundle(bundle, "torch", Local())
+        bundle_contender(bundle, "torch", Local())

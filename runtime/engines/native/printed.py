@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import pydantic
-
 from bnn_toolchain.errors import FileFormatError
-from bnn_toolchain.files import parse
+from bnn_toolchain.files import Strict, parse
 
 
-class _Strict(pydantic.BaseModel):
-    model_config = pydantic.ConfigDict(strict=True, extra="forbid", frozen=True)
-
-
-class Spread(_Strict):
+class Spread(Strict):
     """Microseconds of one run."""
 
     min: float
     median: float
 
 
-class Bench(_Strict):
+class Bench(Strict):
     """--bench: runs of one image each."""
 
     batch: int
@@ -28,7 +22,7 @@ class Bench(_Strict):
     wall_us: Spread
 
 
-class ProfiledNode(_Strict):
+class ProfiledNode(Strict):
     """The least time of one node, in microseconds."""
 
     name: str
@@ -37,21 +31,21 @@ class ProfiledNode(_Strict):
     wall_us: float
 
 
-class Profile(_Strict):
+class Profile(Strict):
     """--profile."""
 
     runs: int
     nodes: tuple[ProfiledNode, ...]
 
 
-class GoldenLayer(_Strict):
+class GoldenLayer(Strict):
     """A binary activation, and on how many images its digest differs."""
 
     name: str
     mismatches: int
 
 
-class GoldenCheck(_Strict):
+class GoldenCheck(Strict):
     """--golden: how many images have equal logits, and how many equal digests in all layers."""
 
     images: int
@@ -60,7 +54,7 @@ class GoldenCheck(_Strict):
     layers: tuple[GoldenLayer, ...]
 
 
-class DescribedNode(_Strict):
+class DescribedNode(Strict):
     """A node as the engine runs it; ``bytes`` is the size of its value for one image."""
 
     name: str
@@ -71,7 +65,7 @@ class DescribedNode(_Strict):
     bytes: int
 
 
-class Printed(_Strict):
+class Printed(Strict):
     """Everything; what was not asked for is None."""
 
     version: str
