@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,16 +17,19 @@ if TYPE_CHECKING:
     from torch import nn
 
     from bnn_toolchain.converters.cost import Cost
+    from bnn_toolchain.converters.graph.graph import Graph
     from bnn_toolchain.runtime.bundle.format import Bundle
     from bnn_toolchain.runtime.checks.benchmark import Benchmark
     from bnn_toolchain.runtime.checks.validate import Contender, ValidationReport
     from bnn_toolchain.runtime.devices.device import Device
+    from bnn_toolchain.runtime.engines.names import EngineName
     from bnn_toolchain.runtime.targets.target import Target
     from bnn_toolchain.study.questions import Budget, QuestionName
     from bnn_toolchain.study.study import Study
     from bnn_toolchain.training.metrics import Summary
 
 FORMATS = ("onnx", "lce", "native")
+HIDDEN_IMAGES = 100  # of which hidden bits are compared on this machine
 
 
 def train_recipe(recipe: str, out: Path, settings: Sequence[str] = (), resume: bool = False) -> Summary:
@@ -156,7 +160,7 @@ def validate_model(
     engines: Sequence[str] = (),
     device: str = "local",
     samples: int | None = None,
-    hidden: int = 100,
+    hidden: int | None = None,
     *,
     module: nn.Module | None = None,
     announce: Announce = silent,
@@ -166,7 +170,8 @@ def validate_model(
 
     Without ``engines`` they are native and, on this machine, torch if the bundle's training run is still there.
     ``module`` is a trained module of the user's own, which the torch engine then runs: normalised float32 images
-    [N, C, H, W] to logits. The bits of hidden activations are compared on the first ``hidden`` of the images.
+    [N, C, H, W] to logits. The bits of hidden activations are compared on the first ``hidden`` of the images; if it is
+    None on 100 of them, and on a device, which sends digests, on all. There the golden vectors are checked first.
 
     The images are those that the run of a bundle's model was tested on; if it or they are not there any more, or
     changed, the bundle's golden images. A model file is compared on random ones. ``announce`` is told.
@@ -177,33 +182,68 @@ def validate_model(
         FileFormatError: a file is truncated, corrupt or foreign.
         CheckFailed: an engine's answers have not even the right form; others are in the report.
     """
-    from bnn_toolchain.evaluation_images import RANDOM_IMAGES, images_of_bundle, random_images
-    from bnn_toolchain.runtime.checks.validate import validate
-    from bnn_toolchain.runtime.contenders import bundle_contender, file_contenders, module_contender
-    from bnn_toolchain.runtime.devices.device import device_from
+    from bnn_toolchain.runtime.bundle.format import open_bundle
+    from bnn_toolchain.runtime.devices.device import open_device
     from bnn_toolchain.runtime.engines.names import engine_name
 
-    where = device_from(device)
     names = [engine_name(engine) for engine in engines or ["native"] if module is None or engine != "torch"]
-    if model.is_file():
-        graph = open_model(model)
-        announce(f"{model} comes without test images: comparing on random ones, without labels")
-        images = random_images(graph.spec, samples or RANDOM_IMAGES)
-        contenders = file_contenders(model, graph, names, where)
-        contenders += [module_contender(module, graph)] if module is not None else []
-        return validate(graph, contenders, images, hidden_images=hidden, progress=progress)
-    from bnn_toolchain.runtime.bundle.format import open_bundle
+    opened = open_model(model) if model.is_file() else open_bundle(model)  # before a device is asked for anything
+    with open_device(device, announce) as where:
+        hidden = hidden if hidden is not None else HIDDEN_IMAGES if where.here else sys.maxsize
+        return _compare(
+            model,
+            opened,
+            names,
+            where,
+            samples,
+            and_trained=not engines,
+            hidden=hidden,
+            module=module,
+            announce=announce,
+            progress=progress,
+        )
 
-    bundle = open_bundle(model)
-    contenders = [bundle_contender(bundle, name, where) for name in names]
+
+def _compare(
+    model: Path,
+    opened: Graph | Bundle,
+    names: Sequence[EngineName],
+    where: Device,
+    samples: int | None,
+    *,
+    and_trained: bool,
+    hidden: int,
+    module: nn.Module | None,
+    announce: Announce,
+    progress: Progress,
+) -> ValidationReport:
+    from bnn_toolchain.evaluation_images import RANDOM_IMAGES, images_of_bundle, random_images
+    from bnn_toolchain.runtime.bundle.format import Bundle
+    from bnn_toolchain.runtime.checks.validate import validate
+    from bnn_toolchain.runtime.contenders import (
+        bundle_contender,
+        check_golden_there,
+        file_contenders,
+        module_contender,
+    )
+
+    if not isinstance(opened, Bundle):
+        announce(f"{model} comes without test images: comparing on random ones, without labels")
+        images = random_images(opened.spec, samples or RANDOM_IMAGES)
+        contenders = file_contenders(model, opened, names, where)
+        contenders += [module_contender(module, opened)] if module is not None else []
+        return validate(opened, contenders, images, hidden_images=hidden, progress=progress)
+    contenders = [bundle_contender(opened, name, where) for name in names]
+    if not where.here:
+        announce(check_golden_there(opened, contenders[0]))
     if module is not None:
-        contenders.append(module_contender(module, bundle.graph))
-    elif not engines and where.here:
-        contenders += _trained(bundle, where, announce)
-    test = images_of_bundle(bundle, announce)
+        contenders.append(module_contender(module, opened.graph))
+    elif and_trained and where.here:
+        contenders += _trained(opened, where, announce)
+    test = images_of_bundle(opened, announce)
     labels = None if test is None else test.labels[:samples]
-    images = (bundle.golden.images if test is None else test.images)[:samples]
-    return validate(bundle.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
+    images = (opened.golden.images if test is None else test.images)[:samples]
+    return validate(opened.graph, contenders, images, labels, hidden_images=hidden, progress=progress)
 
 
 def _trained(bundle: Bundle, device: Device, announce: Announce) -> list[Contender]:
@@ -254,17 +294,21 @@ def bench_model(model: str, device: str) -> Benchmark:
     """
     from bnn_toolchain.converters import onnx
     from bnn_toolchain.runtime.checks.benchmark import benchmark
-    from bnn_toolchain.runtime.devices.device import device_from
+    from bnn_toolchain.runtime.devices.device import open_device
 
-    where = device_from(device)
-    if Path(model).exists():
-        return benchmark(onnx.to_bytes(open_model(Path(model))), where)
+    with open_device(device) as where:
+        return benchmark(onnx.to_bytes(_model_or_recipe(model)), where)
+
+
+def _model_or_recipe(model: str) -> Graph:
     from bnn_toolchain.recipes import recipe_names
 
+    if Path(model).exists():
+        return open_model(Path(model))
     if model not in recipe_names():
         names = ", ".join(recipe_names())
         raise UsageError(f"{model} is neither a path nor a recipe: give a run, a bundle, a file, or one of {names}")
-    return benchmark(onnx.to_bytes(untrained(model)), where)
+    return untrained(model)
 
 
 @dataclass(frozen=True)

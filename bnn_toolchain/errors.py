@@ -27,6 +27,12 @@ class FileFormatError(UsageError):
     """A file is truncated, foreign or corrupt (exit code 2)."""
 
 
+class BadAnswer(FileFormatError):
+    """What a device sent back is not what it should be (exit code 3)."""
+
+    exit_code = 3
+
+
 class Unsupported(UsageError):
     """The model has something that this converter or engine cannot express (exit code 2).
 

@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bnn_toolchain.converters import onnx, require_lce
 from bnn_toolchain.converters.graph.graph import Graph
-from bnn_toolchain.errors import UsageError
+from bnn_toolchain.errors import CheckFailed, UsageError
 from bnn_toolchain.files import LARGE_FILE, read_bounded
 from bnn_toolchain.runtime.bundle.format import (
     HEADER,
@@ -20,13 +22,14 @@ from bnn_toolchain.runtime.bundle.format import (
     sha256,
 )
 from bnn_toolchain.runtime.bundle.source import exported_run
-from bnn_toolchain.runtime.checks.answers import Contender
+from bnn_toolchain.runtime.checks.answers import Contender, describe_logits, differing
 from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.engines.engine import Session, open_session
 from bnn_toolchain.runtime.engines.names import EngineName
 from bnn_toolchain.runtime.engines.native.program import ProgramSession
 from bnn_toolchain.runtime.engines.reference import ReferenceSession
 from bnn_toolchain.runtime.targets.cache import Build, build
+from bnn_toolchain.runtime.targets.target import oldest_target
 
 if TYPE_CHECKING:
     from torch import nn
@@ -39,37 +42,60 @@ def bundle_contender(bundle: Bundle, engine: EngineName, device: Device, run: Pa
 
     Raises:
         Unavailable: the engine or what it needs is not here.
-        UsageError: the device does not run this engine, the bundle has no target that it runs, the target is not
-            what this installation builds, or the training run's checkpoint has changed since the export.
+        UsageError: the device does not run this engine, the bundle's target for it is not what this installation
+            builds, or the training run's checkpoint has changed since the export.
     """
     if device.here:
         if engine == "torch" and run is None:
             run = exported_run(bundle)
         return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
-    if engine != "native":
-        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
-    program = own_build(bundle, target_for(bundle, device)).program
-    return Contender(engine, str(device), ProgramSession(bundle.graph, bundle.path / MODEL, program, device))
+    _refuse_others(engine, device)
+    program = program_for(bundle, device)
+    return _there(ProgramSession(bundle.graph, bundle.path / MODEL, program, device))
+
+
+def check_golden_there(bundle: Bundle, contender: Contender) -> str:
+    """Have a device's native engine answer the golden images, and say in one line that it did so to the last bit.
+
+    Raises:
+        CheckFailed: an answer differs; the message names the image, the layer, what was expected and found, and the
+            kernel.
+        BadAnswer, Unavailable: as :meth:`bnn_toolchain.runtime.engines.native.program.ProgramSession.run_hidden`.
+    """
+    vectors, names = bundle.golden, bundle.graph.hidden_bits()
+    logits, hidden = contender.ask_hidden(bundle.graph, vectors.images)
+    wrong = [differing(hidden[name], vectors.digests[:, layer]) for layer, name in enumerate(names)]
+    wrong.append(differing(logits, vectors.logits))
+    failing = np.flatnonzero(np.any(wrong, axis=0))
+    if not len(failing):
+        return f"{contender.device}: all {len(vectors.images)} golden images agree"
+    image = int(failing[0])
+    layer = next(index for index, images in enumerate(wrong) if images[image])
+    if layer == len(names):
+        where = describe_logits(bundle.graph, logits[image], vectors.logits[image])
+    else:
+        name = names[layer]
+        where = contender.describe(bundle.graph, name, hidden[name][image], vectors.digests[image, layer])
+    raise CheckFailed(
+        f"{contender}: {len(failing)} of {len(vectors.images)} golden images differ, first image {image}: {where}"
+    )
 
 
 def file_contenders(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
     """``engines`` on the file itself where they read its format, else on the same ``graph`` in theirs.
 
     Raises:
-        UsageError: ``device`` is not this machine.
+        UsageError: the device does not run an engine.
         Unavailable: an engine or what it needs is not here.
     """
-    if not device.here:
-        raise UsageError(f"{device} needs the engine built for it: export {model} with --target {device.arch} first")
     data, contenders = read_bounded(model, LARGE_FILE), []
     for engine in engines:
-        if engine == "reference":
-            session: Session = ReferenceSession(graph)
-        elif engine.startswith("lce"):
-            session = open_session(engine, b"", tflite=data if model.suffix == ".tflite" else _tflite(graph))
+        if not device.here:
+            _refuse_others(engine, device)
+            written = model if model.suffix == ".onnx" else onnx.to_bytes(graph)
+            contenders.append(_there(ProgramSession(graph, written, build(oldest_target(device.arch)).program, device)))
         else:
-            session = open_session(engine, data if model.suffix == ".onnx" else onnx.to_bytes(graph))
-        contenders.append(Contender(engine, str(device), session))
+            contenders.append(Contender(engine, str(device), _session(engine, model, data, graph)))
     return contenders
 
 
@@ -84,20 +110,21 @@ def module_contender(module: nn.Module, graph: Graph) -> Contender:
     return Contender("torch", "local", session_of(module, graph))
 
 
-def target_for(bundle: Bundle, device: Device) -> BuiltTarget:
-    """The bundle's target for the CPU of ``device`` itself, else the first that it runs.
+def program_for(bundle: Bundle, device: Device) -> Path:
+    """bnnt-run for ``device``, as this installation builds it.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the bundle has a target for the device, and that is something else.
+        Unavailable: the engine cannot be built here.
     """
+    built = target_for(bundle, device)
+    return own_build(bundle, built).program if built is not None else build(oldest_target(device.arch)).program
+
+
+def target_for(bundle: Bundle, device: Device) -> BuiltTarget | None:
+    """The bundle's target for the CPU of ``device`` itself, else the first that it runs; None if there is none."""
     fitting = [built for built in bundle.manifest.targets if built.target.runs_on(device.arch, device.cpu)]
-    if not fitting:
-        present = ", ".join(str(built.target) for built in bundle.manifest.targets) or "none"
-        raise UsageError(
-            f"{bundle.path} has no target that {device.cpu} runs (it has: {present}): "
-            f"export with --target {device.arch} --cpu {device.cpu}"
-        )
-    return next((built for built in fitting if built.cpu == device.cpu), fitting[0])
+    return next((built for built in fitting if built.cpu == device.cpu), fitting[0] if fitting else None)
 
 
 def own_build(bundle: Bundle, built: BuiltTarget) -> Build:
@@ -117,6 +144,23 @@ def own_build(bundle: Bundle, built: BuiltTarget) -> Build:
                 "and nothing else is run here: export the model again"
             )
     return own
+
+
+def _session(engine: EngineName, model: Path, data: bytes, graph: Graph) -> Session:
+    if engine == "reference":
+        return ReferenceSession(graph)
+    if engine.startswith("lce"):
+        return open_session(engine, b"", tflite=data if model.suffix == ".tflite" else _tflite(graph))
+    return open_session(engine, data if model.suffix == ".onnx" else onnx.to_bytes(graph))
+
+
+def _there(session: ProgramSession) -> Contender:
+    return Contender("native", str(session.device), session, session.kernels)
+
+
+def _refuse_others(engine: EngineName, device: Device) -> None:
+    if engine != "native":
+        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
 
 
 def _tflite(graph: Graph) -> bytes:

@@ -12,6 +12,7 @@ import typer
 
 from bnn_toolchain.cli.bench import bench
 from bnn_toolchain.cli.demo import demo
+from bnn_toolchain.cli.device import app as device
 from bnn_toolchain.cli.doctor import doctor
 from bnn_toolchain.cli.export import export
 from bnn_toolchain.cli.inspect import inspect
@@ -40,6 +41,7 @@ app = typer.Typer(
 )
 for command in (demo, recipes, train, plot, study, inspect, export, validate, bench, predict, doctor, setup):
     app.command()(command)
+app.add_typer(device)
 
 
 def main() -> NoReturn:

@@ -26,12 +26,13 @@ def validate(
         ),
     ] = None,
     on: Annotated[str, typer.Option("--on", help=f"{FORMS}.")] = "local",
-    samples: Annotated[
-        int | None, typer.Option("--samples", min=1, help="The first so many test images; all if not given.")
-    ] = None,
+    samples: Annotated[str, typer.Option("--samples", help="The first so many test images, or all.")] = "all",
     hidden: Annotated[
-        int, typer.Option("--hidden", min=0, help="How many of them have their hidden bits compared as well.")
-    ] = 100,
+        int | None,
+        typer.Option(
+            "--hidden", min=0, help="How many of them have their hidden bits compared: 100 here, all on a device."
+        ),
+    ] = None,
     module: Annotated[
         str | None,
         typer.Option(
@@ -44,15 +45,21 @@ def validate(
 ) -> None:
     """Compare engines with the reference interpreter: predictions, logits and every hidden bit.
 
-    Exits with 1 if an engine answers anything that it may not.
+    On a device the golden vectors come first, then the test images in parts. Exits with 1 if an engine answers
+    anything that it may not.
 
-    Examples: bnnt validate bundle --engine native --engine onnxruntime; bnnt validate bundle --module net.py:MyNet
+    Examples: bnnt validate bundle --engine native --engine onnxruntime; bnnt validate bundle --on ssh://pi@raspberrypi
     """
     from bnn_toolchain.api import module_for, validate_model
+    from bnn_toolchain.errors import UsageError
+
+    if samples != "all" and not (samples.isdecimal() and int(samples[:9]) > 0):
+        raise UsageError(f"--samples {samples}: write a number of images, at least 1, or all")
+    count = None if samples == "all" else int(samples[:9])
 
     own = None if module is None else module_for(model, module, note)
     with progress_bar("comparing") as progress:
-        report = validate_model(model, engine or (), on, samples, hidden, module=own, announce=note, progress=progress)
+        report = validate_model(model, engine or (), on, count, hidden, module=own, announce=note, progress=progress)
     if json:
         print_json([asdict(row) for row in report.rows])
     else:

@@ -57,6 +57,11 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     Raises:
         OSError: it cannot be written; numpy's own writing would not say why.
     """
+    path.write_bytes(array_bytes(array))
+
+
+def array_bytes(array: NDArray[Any]) -> bytes:
+    """What :func:`write_array` writes."""
     data = io.BytesIO()
     np.save(data, np.ascontiguousarray(array), allow_pickle=False)
-    path.write_bytes(data.getbuffer())
+    return data.getvalue()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ class Contender:
     engine: str
     device: str
     session: Session
+    kernels: Callable[[], Mapping[str, str]] = dict  # what computes each activation, where the engine says it
 
     def __str__(self) -> str:
         return f"{self.engine} on {self.device}"
@@ -57,6 +59,12 @@ class Contender:
                 )
         self._check(graph, images, given, logits)
         return logits, hidden
+
+    def describe(self, graph: Graph, name: str, answers: NDArray[Any], expected: NDArray[Any]) -> str:
+        """Where the activation ``name`` of one image first differs, and the kernel, if the engine says it."""
+        kernel = self.kernels().get(name)
+        where = describe_bits(graph, name, answers, expected)
+        return f"{where} (kernel {kernel})" if kernel else where
 
     def expected(self, graph: Graph, hidden: Hidden, images: int) -> Activations:
         """The reference's ``hidden`` in the form in which this engine yields them."""

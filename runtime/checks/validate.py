@@ -21,7 +21,6 @@ from bnn_toolchain.progress import Progress, uncounted
 from bnn_toolchain.runtime.bundle.digest import Hidden
 from bnn_toolchain.runtime.checks.answers import (
     Contender,
-    describe_bits,
     describe_logits,
     differing,
     differing_bits,
@@ -126,7 +125,9 @@ def validate(
     hidden_images = min(hidden_images, len(images))
     expected = []
     # A chunk either compares hidden bits on all of its images or on none.
-    cuts = [*range(0, hidden_images, HIDDEN_CHUNK), *range(hidden_images, len(images), CHUNK), len(images)]
+    # Digests of bits take no memory, and a device is asked as seldom as possible.
+    chunk = CHUNK if all(judge.contract.as_digests for judge in judges) else HIDDEN_CHUNK
+    cuts = [*range(0, hidden_images, chunk), *range(hidden_images, len(images), CHUNK), len(images)]
     for start, end in pairwise(cuts):
         part = images[start:end]
         logits, hidden = reference.run_hidden(graph, part, None if start < hidden_images else ())
@@ -173,7 +174,7 @@ class _Judge:
         if len(failing) and self.first is None:
             image = failing[0]
             name = next(name for name in wrong if wrong[name][image])
-            where = describe_bits(self.graph, name, answers[name][image], expected[name][image])
+            where = self.contender.describe(self.graph, name, answers[name][image], expected[name][image])
             self.first = int(indices[image]), where
         return logits
 

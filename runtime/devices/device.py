@@ -1,19 +1,24 @@
-"""A place where programs run: this machine, or an emulated ARM CPU."""
+"""A place where programs run: this machine, an emulated ARM CPU, or a device that ssh or adb reaches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Protocol
 
 from bnn_toolchain.errors import UsageError
+from bnn_toolchain.progress import Announce, Progress, silent, uncounted
 from bnn_toolchain.runtime.targets.target import Arch
 
-FORMS = "local, qemu:CPU (for example qemu:cortex-a72)"
+FORMS = (
+    "local, qemu:CPU (for example qemu:cortex-a72), ssh://USER@HOST:PORT, a host of your ssh configuration, "
+    "adb:SERIAL, or a name of your devices file"
+)
 
 
 class Device(Protocol):
-    """A CPU, and a way to run a program on it. ``str`` gives the name that :func:`device_from` takes."""
+    """A CPU, and a way to run a program on it. ``str`` gives the name that :func:`open_device` takes."""
 
     @property
     def arch(self) -> Arch:
@@ -31,33 +36,59 @@ class Device(Protocol):
     def here(self) -> bool:
         """Whether it is this machine, where every engine runs in this process."""
 
+    def script(self, script: str) -> bytes:
+        """What a short script for a POSIX shell prints there.
+
+        Raises:
+            Unavailable: it cannot run, or the connection is lost.
+        """
+
     def run(
-        self, program: Path, arguments: Sequence[str], send: Mapping[str, Path], receive: Mapping[str, Path]
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        send: Mapping[str, Path | bytes],
+        receive: Mapping[str, Path],
     ) -> bytes:
         """Run a static ``program`` in a working folder of its own; what it prints comes back.
 
-        The files of ``send`` lie in that folder under their names, which ``arguments`` may name; those of ``receive``
-        are what the program leaves there, and end where the mapping says.
+        The files of ``send`` lie in that folder under their names, which ``arguments`` may name: a path stands for a
+        file that a device keeps for the next time, bytes for one of this run alone. Those of ``receive`` are what the
+        program leaves there, and end where the mapping says.
 
         Raises:
             CheckFailed: it could not start, did not end with exit code 0 or in time, printed without end, or left a
                 file out.
+            Unavailable: the connection is lost, or the device has no room for its files.
         """
 
 
-def device_from(text: str) -> Device:
-    """The device that ``text`` names, in one of :data:`FORMS`.
+@contextmanager
+def open_device(text: str, announce: Announce = silent, progress: Progress = uncounted) -> Iterator[Device]:
+    """The device that ``text`` names, in one of :data:`FORMS`, held until the block ends.
+
+    ``announce`` is told what is sent to it, ``progress`` how many bytes of a file.
 
     Raises:
         UsageError: another name, or a CPU that qemu does not know.
-        Unavailable: qemu is not installed.
+        FileFormatError: the devices file is no such file.
+        Unavailable: qemu, ssh or adb is not installed, the device is not there, runs no programs of bnnt, or is busy.
     """
     from bnn_toolchain.runtime.devices.local import Local
     from bnn_toolchain.runtime.devices.qemu import find_qemu
 
     kind, _, cpu = text.partition(":")
     if text == "local":
-        return Local()
-    if kind == "qemu" and cpu:
-        return find_qemu(cpu)
-    raise UsageError(f"no device is called '{text}': write {FORMS}")
+        yield Local()
+    elif kind == "qemu" and cpu:
+        yield find_qemu(cpu)
+    else:
+        from bnn_toolchain.runtime.devices.reach import reach, remote
+
+        with ExitStack() as stack:
+            yield stack.enter_context(remote(stack.enter_context(reach(text)), announce, progress))
+
+
+def unknown(text: str) -> UsageError:
+    """What is said of a name that means nothing."""
+    return UsageError(f"no device is called '{text}': write {FORMS}")

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bnn_toolchain.runtime.devices.process import run_process
+from bnn_toolchain.runtime.devices.process import run_process, run_script
 from bnn_toolchain.runtime.targets.target import Arch, host_target
 
 
@@ -28,8 +28,16 @@ class Local:
     def __str__(self) -> str:
         return "local"
 
+    def script(self, script: str) -> bytes:
+        """As :meth:`bnn_toolchain.runtime.devices.device.Device.script`."""
+        return run_script(script)
+
     def run(
-        self, program: Path, arguments: Sequence[str], send: Mapping[str, Path], receive: Mapping[str, Path]
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        send: Mapping[str, Path | bytes],
+        receive: Mapping[str, Path],
     ) -> bytes:
         """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
         return run_process((), program, arguments, send, receive, str(self))

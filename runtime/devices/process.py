@@ -8,8 +8,9 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bnn_toolchain.errors import CheckFailed
+from bnn_toolchain.errors import CheckFailed, Unavailable
 from bnn_toolchain.files import read_bounded
+from bnn_toolchain.runtime.devices.talk import talk
 
 TIMEOUT = 900  # seconds for one run of a program
 PRINTED = 1 << 24  # bytes that a program may print: its profile of a network of many nodes has a megabyte
@@ -19,7 +20,7 @@ def run_process(
     emulator: Sequence[str],
     program: Path,
     arguments: Sequence[str],
-    send: Mapping[str, Path],
+    send: Mapping[str, Path | bytes],
     receive: Mapping[str, Path],
     device: str,
 ) -> bytes:
@@ -31,8 +32,11 @@ def run_process(
     with tempfile.TemporaryDirectory(prefix="bnnt-") as temporary:
         folder, printed, complaint = (Path(temporary) / name for name in ("work", "stdout", "stderr"))
         folder.mkdir()
-        for name, path in send.items():
-            (folder / name).symlink_to(path.absolute())
+        for name, content in send.items():
+            if isinstance(content, bytes):
+                (folder / name).write_bytes(content)
+            else:
+                (folder / name).symlink_to(content.absolute())
         command = [*emulator, str(program.absolute()), *arguments]
         try:
             with printed.open("wb") as stdout, complaint.open("wb") as stderr:
@@ -55,6 +59,18 @@ def run_process(
             return read_bounded(printed, PRINTED)
         except ValueError as error:
             raise CheckFailed(f"{program.name} on {device} prints without end: {error}") from error
+
+
+def run_script(script: str) -> bytes:
+    """What a short ``script`` prints in this machine's shell.
+
+    Raises:
+        Unavailable: there is no shell, or the script fails.
+    """
+    answer = talk(["sh", "-c", script], "this machine's shell", limit=PRINTED, seconds=60)
+    if answer.code:
+        raise Unavailable(f"this machine's shell ended with {answer.code}: {answer.complaint}")
+    return answer.printed
 
 
 def _last_words(complaint: Path) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bnn_toolchain.errors import Unavailable, UsageError
-from bnn_toolchain.runtime.devices.process import run_process
+from bnn_toolchain.runtime.devices.process import run_process, run_script
 from bnn_toolchain.runtime.targets.target import Arch
 
 QEMU = "qemu-aarch64-static"
@@ -30,8 +30,16 @@ class Qemu:
     def __str__(self) -> str:
         return f"qemu:{self.cpu}"
 
+    def script(self, script: str) -> bytes:
+        """As :meth:`bnn_toolchain.runtime.devices.device.Device.script`; the shell is that of this machine."""
+        return run_script(script)
+
     def run(
-        self, program: Path, arguments: Sequence[str], send: Mapping[str, Path], receive: Mapping[str, Path]
+        self,
+        program: Path,
+        arguments: Sequence[str],
+        send: Mapping[str, Path | bytes],
+        receive: Mapping[str, Path],
     ) -> bytes:
         """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
         return run_process((self.emulator, "-cpu", self.cpu), program, arguments, send, receive, str(self))

@@ -39,13 +39,18 @@ def host_target() -> Target:
     """
     machine = platform.machine().lower()
     if sys.platform == "linux" and machine in ("x86_64", "amd64"):
-        return Target("x86_64", X86_64_CPU)
+        return oldest_target("x86_64")
     if sys.platform == "linux" and machine in ("aarch64", "arm64"):
-        return Target("arm64", arm.GENERIC)
+        return oldest_target("arm64")
     raise Unavailable(
         f"the native engine runs on Linux on x86-64 and ARM64, not on {sys.platform} {machine}: "
         "use the engine onnxruntime here"
     )
+
+
+def oldest_target(arch: Arch) -> Target:
+    """What every CPU of ``arch`` runs."""
+    return Target(arch, X86_64_CPU if arch == "x86_64" else arm.GENERIC)
 
 
 def targets_from(names: Sequence[str], cpu: str | None = None) -> list[Target]:
@@ -69,6 +74,6 @@ def _target(name: str, cpu: str | None) -> Target:
         case "arm64":
             return Target("arm64", (cpu or arm.GENERIC).lower().replace("_", "-"))
         case "x86_64":
-            return Target("x86_64", X86_64_CPU)
+            return oldest_target("x86_64")
         case _:
             raise UsageError(f"no target is called '{name}': choose from {', '.join(TARGET_NAMES)}")
