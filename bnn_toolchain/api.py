@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bnn_toolchain.converters.cost import Cost
     from bnn_toolchain.converters.graph.graph import Graph
     from bnn_toolchain.runtime.bundle.format import Bundle
-    from bnn_toolchain.runtime.checks.benchmark import Benchmark
+    from bnn_toolchain.runtime.checks.bench_record import Benchmark
     from bnn_toolchain.runtime.checks.validate import Contender, ValidationReport
     from bnn_toolchain.runtime.devices.device import Device
     from bnn_toolchain.runtime.engines.names import EngineName
@@ -235,7 +235,9 @@ def _compare(
         return validate(opened, contenders, images, hidden_images=hidden, progress=progress)
     contenders = [bundle_contender(opened, name, where) for name in names]
     if not where.here:
-        announce(check_golden_there(opened, contenders[0]))
+        for contender in contenders:
+            if contender.engine == "native":
+                announce(check_golden_there(opened, contender))
     if module is not None:
         contenders.append(module_contender(module, opened.graph))
     elif and_trained and where.here:
@@ -283,21 +285,44 @@ def module_for(model: Path, text: str, announce: Announce = silent) -> nn.Module
     return load_run(run, model=module).model
 
 
-def bench_model(model: str, device: str) -> Benchmark:
-    """Time ``model``, a path or the name of a recipe, beside the same network in float.
+def bench_model(
+    model: str,
+    device: str = "local",
+    *,
+    rivals: Sequence[str] | None = None,
+    batch: int = 1,
+    lce_binary: Path | None = None,
+    announce: Announce = silent,
+    progress: Progress = uncounted,
+) -> Benchmark:
+    """Time ``model``, a path or the name of a recipe, on ``device``, beside rivals and the same network in float.
 
-    A recipe stands for its network before training: what it costs does not depend on its weights.
+    A recipe stands for its network before training: what it costs does not depend on its weights. Without ``rivals``
+    all are timed on this machine, and none on a device. ``progress`` is told the rounds.
 
     Raises:
         As :func:`bnn_toolchain.model_path.open_model`, :func:`bnn_toolchain.model_path.untrained` and
         :func:`bnn_toolchain.runtime.checks.benchmark.benchmark`.
     """
     from bnn_toolchain.converters import onnx
-    from bnn_toolchain.runtime.checks.benchmark import benchmark
+    from bnn_toolchain.runtime.bundle.format import open_bundle
+    from bnn_toolchain.runtime.checks.benchmark import Plan, benchmark
+    from bnn_toolchain.runtime.contenders import target_for
     from bnn_toolchain.runtime.devices.device import open_device
+    from bnn_toolchain.runtime.targets.cache import build
 
-    with open_device(device) as where:
-        return benchmark(onnx.to_bytes(_model_or_recipe(model)), where)
+    bundle = open_bundle(Path(model)) if (Path(model) / "manifest.json").is_file() else None
+    graph = _model_or_recipe(model) if bundle is None else bundle.graph
+    with open_device(device, announce) as where:
+        built = None if bundle is None else target_for(bundle, where)
+        plan = Plan(
+            batch=batch,
+            rivals=rivals,
+            program=None if built is None else build(built.target).program,
+            lce_binary=lce_binary,
+            calibration=None if bundle is None else bundle.golden.images,
+        )
+        return benchmark(onnx.to_bytes(graph), where, plan, model, progress)
 
 
 def _model_or_recipe(model: str) -> Graph:

@@ -13,7 +13,8 @@ from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.models import float_config
 from bnn_toolchain.progress import Announce
 from bnn_toolchain.runtime.checks import validate as validation
-from bnn_toolchain.runtime.checks.benchmark import Timing, benchmark
+from bnn_toolchain.runtime.checks.bench_record import Timing
+from bnn_toolchain.runtime.checks.benchmark import Plan, benchmark
 from bnn_toolchain.runtime.contenders import bundle_contender
 from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.devices.local import Local
@@ -89,7 +90,7 @@ def run_demo(out: Path, announce: Announce) -> Demo:
     report = validation.validate(bundle.graph, contenders, test.images, test.labels, hidden_images=len(test))
     report.check()
     announce("measuring one image at a time on one thread")
-    timings = benchmark(bundle.model, trained=out / "run").timings
+    timings = benchmark(bundle.model, plan=Plan(trained=out / "run")).timings
     binary = tuple(_row(row, timings, len(bundle.model)) for row in report.rows)
     return Demo((*binary, _float_row(out / "float", test, timings)), not_run)
 
@@ -102,7 +103,7 @@ def _row(result: validation.EngineResult, timings: tuple[Timing, ...], size: int
     latency = None
     if result.device == str(Local()):
         same = (t for t in timings if t.network == "binary" and t.engine == result.engine)
-        latency = next((t.cpu_median for t in same), None)
+        latency = next((_cpu(t) for t in same), None)
     return DemoRow(
         network="binary",
         engine=result.engine,
@@ -128,6 +129,10 @@ def _float_row(run: Path, test: Labelled, timings: tuple[Timing, ...]) -> DemoRo
         images=len(test),
         agree=None,
         correct=int((best == test.labels).sum()),
-        latency=timing.cpu_median,
+        latency=_cpu(timing),
         bytes=timing.file_bytes,
     )
+
+
+def _cpu(timing: Timing) -> float:
+    return (timing.cpu or timing.wall).median

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,7 @@ from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.engines.engine import Session, open_session
 from bnn_toolchain.runtime.engines.names import EngineName
 from bnn_toolchain.runtime.engines.native.program import ProgramSession
+from bnn_toolchain.runtime.engines.onnxruntime_device import OnnxRuntimeOnDevice
 from bnn_toolchain.runtime.engines.reference import ReferenceSession
 from bnn_toolchain.runtime.targets.cache import Build, build
 from bnn_toolchain.runtime.targets.target import oldest_target
@@ -49,9 +50,7 @@ def bundle_contender(bundle: Bundle, engine: EngineName, device: Device, run: Pa
         if engine == "torch" and run is None:
             run = exported_run(bundle)
         return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
-    _refuse_others(engine, device)
-    program = program_for(bundle, device)
-    return _there(ProgramSession(bundle.graph, bundle.path / MODEL, program, device))
+    return _there(engine, bundle.graph, bundle.path / MODEL, device, lambda: program_for(bundle, device))
 
 
 def check_golden_there(bundle: Bundle, contender: Contender) -> str:
@@ -91,9 +90,8 @@ def file_contenders(model: Path, graph: Graph, engines: Sequence[EngineName], de
     data, contenders = read_bounded(model, LARGE_FILE), []
     for engine in engines:
         if not device.here:
-            _refuse_others(engine, device)
             written = model if model.suffix == ".onnx" else onnx.to_bytes(graph)
-            contenders.append(_there(ProgramSession(graph, written, build(oldest_target(device.arch)).program, device)))
+            contenders.append(_there(engine, graph, written, device, lambda: build(oldest_target(device.arch)).program))
         else:
             contenders.append(Contender(engine, str(device), _session(engine, model, data, graph)))
     return contenders
@@ -154,13 +152,21 @@ def _session(engine: EngineName, model: Path, data: bytes, graph: Graph) -> Sess
     return open_session(engine, data if model.suffix == ".onnx" else onnx.to_bytes(graph))
 
 
-def _there(session: ProgramSession) -> Contender:
-    return Contender("native", str(session.device), session, session.kernels)
+def _there(
+    engine: EngineName, graph: Graph, model: Path | bytes, device: Device, program: Callable[[], Path]
+) -> Contender:
+    """An engine on a device that is not this machine.
 
-
-def _refuse_others(engine: EngineName, device: Device) -> None:
-    if engine != "native":
-        raise UsageError(f"{device} runs the native engine alone, not {engine}: leave --on out for {engine}")
+    Raises:
+        UsageError: the device does not run it.
+    """
+    if engine == "native":
+        session = ProgramSession(graph, model, program(), device)
+        return Contender(engine, str(device), session, session.kernels)
+    if engine == "onnxruntime" and device.python:
+        return Contender(engine, str(device), OnnxRuntimeOnDevice(graph, model, device))
+    others = " and, by its own Python, onnxruntime" if device.python else " alone"
+    raise UsageError(f"{device} runs the native engine{others}, not {engine}: leave --on out for {engine}")
 
 
 def _tflite(graph: Graph) -> bytes:

@@ -1,5 +1,6 @@
 """Programs that some tests need and a bare machine lacks: there these tests are skipped, and say what to install."""
 
+import os
 import shutil
 
 import pytest
@@ -16,3 +17,5 @@ QEMU_X86 = "qemu-x86_64-static"
 needs_qemu_x86 = needs(QEMU_X86, "qemu-user-static")
 needs_clang = needs("clang++", "clang")
 needs_compiler = needs("g++", "g++")
+SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "sshd"  # not on every user's path
+needs_sshd = needs(SSHD, "openssh-server")

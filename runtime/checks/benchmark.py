@@ -1,6 +1,6 @@
-"""What one image costs on this machine: the native engine beside onnxruntime, and beside the same network in float.
+"""What one image costs on a device: the native engine beside its rivals, and beside the same network in float and int8.
 
-All run on one thread, one image at a time, in interleaved rounds, so that a machine that slows down slows all of them;
+All run on one thread, pinned to one core, in interleaved rounds, so that a machine that slows down slows all of them;
 ratios compare engines within a round.
 """
 
@@ -8,153 +8,306 @@ from __future__ import annotations
 
 import os
 import platform
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from math import ceil
+from importlib import metadata
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bnn_toolchain.converters import onnx, require_lce
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.cost import cost_of
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, Unsupported, UsageError
-from bnn_toolchain.runtime.checks.twins import float_twin, int8_twin
+from bnn_toolchain.progress import Progress, uncounted
+from bnn_toolchain.runtime.checks import peers
+from bnn_toolchain.runtime.checks.bench_record import Benchmark, Machine, ProfiledNode, Spread, State, Timing
+from bnn_toolchain.runtime.checks.peers import Peer, Pinned, Round
+from bnn_toolchain.runtime.checks.samples import median_interval
+from bnn_toolchain.runtime.checks.twins import float_twin, int8_twins
 from bnn_toolchain.runtime.devices.device import Device
+from bnn_toolchain.runtime.devices.facts import Facts, read_facts
 from bnn_toolchain.runtime.devices.local import Local
-from bnn_toolchain.runtime.engines import onnxruntime
-from bnn_toolchain.runtime.engines.lce import environment as lce_environment
-
-if TYPE_CHECKING:
-    from bnn_toolchain.runtime.engines.native.library import NodeTime
+from bnn_toolchain.runtime.devices.scripts import FACTS
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.target import oldest_target
 
 ROUNDS = 25
-SAMPLE = 0.02  # seconds that one engine runs in one round, at least
-PROFILE = 0.2  # seconds for the profile
 LOCAL = Local()
-WARM_UP = 3  # runs of each engine before the first round
+MOST_BATCH = 4096
+LOW = 10  # the percentile that runs are compared by
+RIVALS = ("onnxruntime", "lce")
 
 
-@dataclass(frozen=True)
-class Machine:
-    """Where it was measured."""
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What is measured besides the native engine, and how."""
 
-    name: str
-    cpu: str
-    system: str
-    load_before: float  # load average of the last minute: above 0 somebody else was busy
-    load_after: float
-
-
-@dataclass(frozen=True)
-class Timing:
-    """One engine on one file; seconds for one image."""
-
-    engine: str
-    network: str  # "binary", "float" or "int8"
-    version: str  # of the engine; native adds its kernel set
-    file_bytes: int
-    cpu_median: float
-    cpu_min: float
-    wall_median: float
-    wall_min: float
-    times_faster: float  # the float network's CPU time divided by this one's, in the same round; the median
-    images: int  # that were run, warm-up aside
+    rounds: int = ROUNDS
+    batch: int = 1
+    rivals: Sequence[str] | None = None  # of RIVALS; None: all here, none on a device
+    trained: Path | None = None  # the training run that the model was exported from: torch is timed as well
+    program: Path | None = None  # bnnt-run for the device; None: one that every such CPU runs
+    lce_binary: Path | None = None  # lce_benchmark_model, built for the device
+    calibration: NDArray[np.uint8] | None = None  # images for int8; None: random ones
 
 
-@dataclass(frozen=True)
-class Benchmark:
-    """All engines, interleaved."""
+def benchmark(
+    model: bytes, device: Device = LOCAL, plan: Plan | None = None, title: str = "model", progress: Progress = uncounted
+) -> Benchmark:
+    """Time ``model``, the content of an .onnx file that bnnt wrote, on ``device``.
 
-    machine: Machine
-    threads: int
-    rounds: int
-    timings: tuple[Timing, ...]
-    missing: tuple[str, ...]  # engines that were not measured, or failed while they were, each with the reason
-    profile: tuple[NodeTime, ...]  # of the native engine
-
-
-@dataclass(frozen=True)
-class _Peer:
-    engine: str
-    network: str
-    version: str
-    file_bytes: int
-    sample: Callable[[int], tuple[float, float]]  # CPU and wall seconds of one image, the mean of so many
-
-
-def benchmark(model: bytes, device: Device = LOCAL, rounds: int = ROUNDS, trained: Path | None = None) -> Benchmark:
-    """Time ``model``, the content of an .onnx file that bnnt wrote, on this machine.
-
-    Every engine gets the same random image. LCE's interpreter, which may crash or hang and then loses its row alone, is
-    among them where it is installed, and torch if
-    ``trained``, the training run that the model was exported from, is given. The float network is
-    :func:`bnn_toolchain.runtime.checks.twins.float_twin`.
+    Every engine gets the same random images. An engine that crashes or hangs loses its row alone. The float network is
+    :func:`bnn_toolchain.runtime.checks.twins.float_twin`. ``progress`` is told the rounds.
 
     Raises:
-        UsageError: the device emulates, so that its time would mean nothing.
-        Unavailable: an engine is not installed.
+        UsageError: an impossible batch, or an unknown rival.
+        Unavailable: an engine is not installed, or the device is lost.
+        BadAnswer: the device answers what it should not.
     """
-    if device.emulated:
-        raise UsageError(
-            f"{device} is an emulator: its time says nothing about the CPU that it emulates; copy the bundle's "
-            "target folder and model.onnx to the device and run: bnnt-run model.onnx --bench 2 --profile"
-        )
-    from bnn_toolchain.runtime.engines.native import library as native
-
+    plan = plan or Plan()
+    if not 1 <= plan.batch <= MOST_BATCH:
+        raise UsageError(f"a batch of {plan.batch}: take 1 to {MOST_BATCH}")
     graph = onnx.from_bytes(model)
-    image = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.shape), np.uint8)
-    session = native.load(model)
-    kernels = f"{session.version} {session.kernels}"
-    peers = [
-        _Peer("native", "binary", kernels, len(model), _calls(lambda: session.run(image))),
-        _stock("binary", model, image),
-        _stock("float", float_twin(graph), image),
-    ]
-    optional: dict[str, Callable[[], _Peer]] = {
-        "onnxruntime on int8": lambda: _stock("int8", int8_twin(graph), image),
-        "lce": lambda: _lce(graph, image),
-    }
-    missing = []
-    for name, make in optional.items():
-        try:
-            peers.append(make())
-        except (Unavailable, Unsupported) as error:
-            missing.append(f"{name}: {error}")
-    if trained is not None:
-        peers.append(_torch(trained, model, image))
-    before = os.getloadavg()[0]
-    with nullcontext() if trained is None else _one_torch_thread():
-        runs, lost = _measure(peers, rounds)
-    after = os.getloadavg()[0]
-    once = min(cpu for cpu, _ in runs[0].samples)
-    stock = next(run for run in runs if run.peer.network == "float")
+    program = plan.program or build(oldest_target(device.arch)).program
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bnnt-")))
+        file = folder / "model.onnx"
+        file.write_bytes(model)
+        before = read_facts(device.script(FACTS), str(device))
+        places = _places(before, device)
+        if device.here and places[-1].core is not None:
+            stack.enter_context(_pinned(places[-1].core))
+        if plan.trained is not None:
+            stack.enter_context(_one_torch_thread())
+        contenders = [peers.native(device, program, file, plan.batch, place) for place in places]
+        rivals, missing = _rivals(graph, model, device, plan, places[-1], folder)
+        runs, lost = _measure([*contenders, *rivals], plan.rounds, progress)
+        joules = _joules(device, contenders[-1], before)
+        profiled = peers.profile(device, program, file, places[-1]).profile
+        after = read_facts(device.script(FACTS), str(device))
+    real = next((run for run in runs if run.peer.network == "float"), None)
+    cost = {row.name: row.binary_macs + row.other_macs for row in cost_of(graph, len(model)).rows}
+    hertz = profiled.megahertz * 1e6 if profiled is not None and not device.emulated else None
     return Benchmark(
-        machine=Machine(platform.node(), _cpu(), f"{platform.system()} {platform.machine()}", before, after),
+        bnnt=metadata.version("bnnt"),
+        model=title,
+        machine=_machine(device, before, after),
         threads=1,
-        rounds=rounds,
-        timings=tuple(_timing(run, stock) for run in runs),
+        batch=plan.batch,
+        rounds=plan.rounds,
+        yardstick=tuple(round_.yardstick or 0.0 for round_ in runs[0].rounds),
+        timings=tuple(timing_of(run, real) for run in runs),
         missing=(*missing, *lost),
-        profile=session.profile(image, max(1, ceil(PROFILE / once))),
+        warnings=tuple(_warnings(device, before, after)),
+        joules=joules,
+        profile=tuple(
+            ProfiledNode(
+                name=node.name,
+                op=node.op,
+                kernel=node.kernel,
+                seconds=node.wall_us * 1e-6,
+                macs=cost.get(node.name, 0),
+                macs_per_cycle=_per_cycle(cost.get(node.name, 0), node.wall_us * 1e-6, hertz),
+            )
+            for node in (profiled.nodes if profiled is not None else ())
+        ),
     )
 
 
-def _stock(network: str, model: bytes, image: NDArray[np.uint8]) -> _Peer:
-    run = onnxruntime.open_bytes(model)
-    return _Peer("onnxruntime", network, onnxruntime.version(), len(model), _calls(lambda: run(image)))
+def _places(facts: Facts, device: Device) -> list[Pinned]:
+    """A core of each kind, the last of its kind: the first ones serve interrupts. The fastest kind comes last."""
+    allowed = os.sched_getaffinity(0) if device.here else None
+    places = []
+    for kind, numbers in facts.clusters.items():
+        free = [number for number in numbers if allowed is None or number in allowed]
+        if free:
+            places.append(Pinned(kind, free[-1]))
+    return places or [Pinned("", None)]
 
 
-def _torch(trained: Path, model: bytes, image: NDArray[np.uint8]) -> _Peer:
-    import torch
+def _rivals(
+    graph: Graph, model: bytes, device: Device, plan: Plan, place: Pinned, folder: Path
+) -> tuple[list[Peer], list[str]]:
+    """All that run, and why the others do not."""
+    wanted = plan.rivals if plan.rivals is not None else RIVALS if device.here else ()
+    if unknown := sorted(set(wanted) - set(RIVALS)):
+        raise UsageError(f"'{unknown[0]}' cannot be timed beside the native engine: choose from {', '.join(RIVALS)}")
+    images = np.random.default_rng(0).integers(0, 256, (plan.batch, *graph.spec.shape), np.uint8)
 
-    from bnn_toolchain.runtime.engines import torch as engine
+    def stock(network: str, content: bytes) -> Peer:
+        if device.here:
+            return peers.stock(network, content, images)
+        file = folder / f"{network}-{len(content)}.onnx"
+        file.write_bytes(content)
+        return peers.stock_there(network, file, images, device, place.core, place.kind)
 
-    session = engine.load(model, trained)
-    return _Peer("torch", "binary", torch.__version__, len(model), _calls(lambda: session.run(image)))
+    def int8() -> Peer:
+        schemes = [stock("int8", twin) for twin in int8_twins(graph, plan.calibration)]
+        return min(schemes, key=lambda peer: float(np.median(peer.sample().wall)))
+
+    def lce() -> Peer:
+        if device.here:
+            return peers.lce(graph, images)
+        if plan.lce_binary is None:
+            raise Unavailable("give your lce_benchmark_model, built for the device, with --binary PATH")
+        from bnn_toolchain.converters import lce as files
+
+        file = folder / "model.tflite"
+        file.write_bytes(files.to_bytes(graph))
+        return peers.lce_there(plan.lce_binary, file, device)
+
+    makers: list[tuple[str, Callable[[], Peer]]] = []
+    if "onnxruntime" in wanted:
+        makers += [
+            ("onnxruntime", lambda: stock("binary", model)),
+            ("float", lambda: stock("float", float_twin(graph))),
+        ]
+        makers += [("onnxruntime on int8", int8)]
+    if "lce" in wanted:
+        makers += [("lce", lce)]
+    if plan.trained is not None:
+        trained = plan.trained
+        makers += [("torch", lambda: peers.torch(trained, model, images))]
+    made, missing = [], []
+    for name, make in makers:
+        try:
+            made.append(make())
+        except (Unavailable, Unsupported, CheckFailed) as error:
+            if device.here and name in ("onnxruntime", "float", "torch"):
+                raise
+            missing.append(f"{name}: {error}")
+    return made, missing
+
+
+@dataclass
+class Run:
+    """What was measured of one engine so far."""
+
+    peer: Peer
+    rounds: list[Round] = field(default_factory=list)
+
+
+def _measure(contenders: Sequence[Peer], rounds: int, progress: Progress) -> tuple[list[Run], list[str]]:
+    """All engines in interleaved rounds; one that crashes or hangs is left out, with what it said."""
+    runs, lost = [Run(peer) for peer in contenders], []
+    for turn in range(rounds):
+        for run in tuple(runs):
+            try:
+                run.rounds.append(run.peer.sample())
+            except CheckFailed as error:
+                runs.remove(run)
+                lost.append(f"{run.peer.engine}: {error}")
+        progress(turn + 1, rounds)
+    return runs, lost
+
+
+def timing_of(run: Run, real: Run | None) -> Timing:
+    """``real`` ran the float network, in the same rounds."""
+    cpu = [round_.cpu for round_ in run.rounds if round_.cpu is not None]
+    wall = [round_.wall for round_ in run.rounds]
+    loads = [round_.load for round_ in run.rounds if round_.load is not None]
+    peaks = [round_.peak_bytes for round_ in run.rounds if round_.peak_bytes is not None]
+    ratios = [] if real is None else [_time(a) / _time(b) for a, b in zip(real.rounds, run.rounds, strict=True)]
+    return Timing(
+        engine=run.peer.engine,
+        network=run.peer.network,
+        version=run.peer.version,
+        cores=run.peer.cores,
+        file_bytes=run.peer.file_bytes,
+        cpu=_spread(cpu) if cpu else None,
+        wall=_spread(wall),
+        times_faster=median(ratios) if ratios else None,
+        runs=sum(len(times) for times in wall),
+        load=median(loads) if loads else None,
+        peak_bytes=max(peaks, default=None),
+        cpu_low=tuple(float(np.percentile(times, LOW)) for times in cpu),
+        wall_low=tuple(float(np.percentile(times, LOW)) for times in wall),
+    )
+
+
+def _spread(rounds: Sequence[NDArray[np.float64]]) -> Spread:
+    everything = np.concatenate(rounds)
+    medians = [float(np.median(times)) for times in rounds]
+    interval = median_interval(medians)
+    p90, p99 = np.percentile(everything, [90, 99])
+    return Spread(
+        min=float(everything.min()),
+        median=median(medians),
+        low=interval.low,
+        high=interval.high,
+        p90=float(p90),
+        p99=float(p99),
+    )
+
+
+def _time(round_: Round) -> float:
+    return float(np.median(round_.wall if round_.cpu is None else round_.cpu))
+
+
+def _joules(device: Device, peer: Peer, before: Facts) -> float | None:
+    """What the whole CPU takes for one image, all that it does besides included, where it has a meter."""
+    if before.state.joules is None:
+        return None
+    start = read_facts(device.script(FACTS), str(device)).state.joules
+    images = sum(len(peer.sample().wall) for _ in range(10))
+    end = read_facts(device.script(FACTS), str(device)).state.joules
+    return (end - start) / images if start is not None and end is not None and end > start else None
+
+
+def _per_cycle(macs: int, seconds: float, hertz: float | None) -> float | None:
+    return macs / (seconds * hertz) if hertz and macs and seconds > 0 else None
+
+
+def _machine(device: Device, before: Facts, after: Facts) -> Machine:
+    kinds = ", ".join(f"{len(numbers)} x {kind}" for kind, numbers in before.clusters.items())
+    return Machine(
+        name=before.model or (platform.node() if device.here else str(device)),
+        device=str(device),
+        cpu=f"{device.cpu}, emulated on {kinds}" if device.emulated else kinds or "unknown",
+        system=f"{before.system} {before.kernel} {before.machine}",
+        emulated=device.emulated,
+        before=_state(before),
+        after=_state(after),
+    )
+
+
+def _state(facts: Facts) -> State:
+    state = facts.state
+    return State(
+        load=state.load,
+        governors=state.governors,
+        gigahertz=tuple(hertz / 1e9 for hertz in state.hertz),
+        celsius=state.celsius,
+        throttled=state.throttled,
+    )
+
+
+def _warnings(device: Device, before: Facts, after: Facts) -> Iterator[str]:
+    if device.emulated:
+        yield f"{device} is an emulator: these times say nothing about the CPU that it emulates"
+    if words := after.state.throttled or before.state.throttled:
+        yield f"the device slowed itself down while it was measured: {words}"
+    elif after.state.throttle_counts > before.state.throttle_counts:
+        yield "the device slowed itself down while it was measured: its CPU became too hot"
+    powersave = {"powersave", "conservative"} & set(before.state.governors)
+    if powersave and device.arch == "arm64":
+        yield f"the governor {min(powersave)} keeps the CPU slow: bnnt device check says what to do"
+
+
+@contextmanager
+def _pinned(core: int) -> Iterator[None]:
+    """This process, and what it starts, on one core."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {core})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 @contextmanager
@@ -167,97 +320,3 @@ def _one_torch_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
-
-
-def _lce(graph: Graph, image: NDArray[np.uint8]) -> _Peer:
-    """LCE's interpreter with its fastest kernel; its worker takes the time, so the pipe costs nothing."""
-    require_lce()
-    from bnn_toolchain.converters import lce as files
-    from bnn_toolchain.runtime.engines.lce import session as lce
-
-    data = files.to_bytes(graph)
-    session = lce.load(data, "indirect")
-
-    def sample(repeats: int) -> tuple[float, float]:
-        cpu, wall = session.run_timed(np.repeat(image, repeats, axis=0))[1].mean(axis=0)
-        return float(cpu), float(wall)
-
-    return _Peer("lce", "binary", f"{lce_environment.LCE} indirect", len(data), sample)
-
-
-@dataclass
-class _Run:
-    """What was measured of one engine so far."""
-
-    peer: _Peer
-    repeats: int = 0  # of the image that fill a sample
-    samples: list[tuple[float, float]] = field(default_factory=list)  # CPU and wall seconds of one image, a round each
-
-
-def _measure(peers: list[_Peer], rounds: int) -> tuple[list[_Run], list[str]]:
-    """All engines in interleaved rounds; one that crashes or hangs is left out, with what it said."""
-    runs, lost = [_Run(peer) for peer in peers], []
-    for turn in range(rounds + 1):
-        for run in tuple(runs):
-            try:
-                if turn == 0:
-                    run.repeats = _repeats(run.peer)
-                else:
-                    run.samples.append(run.peer.sample(run.repeats))
-            except CheckFailed as error:
-                runs.remove(run)
-                lost.append(f"{run.peer.engine}: {error}")
-    return runs, lost
-
-
-def _repeats(peer: _Peer) -> int:
-    """How many runs fill a sample."""
-    peer.sample(WARM_UP)
-    return max(1, ceil(SAMPLE / peer.sample(1)[1]))
-
-
-def _calls(run: Callable[[], Any]) -> Callable[[int], tuple[float, float]]:
-    """Times calls: CPU seconds (of all threads of this process) and wall seconds of one."""
-
-    def sample(repeats: int) -> tuple[float, float]:
-        wall, cpu = time.perf_counter(), time.process_time()
-        for _ in range(repeats):
-            run()
-        return (time.process_time() - cpu) / repeats, (time.perf_counter() - wall) / repeats
-
-    return sample
-
-
-def _timing(run: _Run, stock: _Run) -> Timing:
-    """``stock`` runs the float network."""
-    cpu, wall = zip(*run.samples, strict=True)
-    return Timing(
-        engine=run.peer.engine,
-        network=run.peer.network,
-        version=run.peer.version,
-        file_bytes=run.peer.file_bytes,
-        cpu_median=median(cpu),
-        cpu_min=min(cpu),
-        wall_median=median(wall),
-        wall_min=min(wall),
-        times_faster=median(theirs / ours for (theirs, _), (ours, _) in zip(stock.samples, run.samples, strict=True)),
-        images=run.repeats * len(run.samples),
-    )
-
-
-def _cpu() -> str:
-    """The CPU's own name where the system tells it."""
-    try:
-        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        text = ""
-    return cpu_name(text) or platform.processor() or platform.machine()
-
-
-def cpu_name(cpuinfo: str) -> str:
-    """What the text of /proc/cpuinfo calls the first CPU: x86 has a name, ARM the numbers of its maker and part."""
-    lines = (line.partition(":") for line in reversed(cpuinfo.splitlines()))
-    fields = {key.strip(): value.strip() for key, _, value in lines}
-    if {"CPU implementer", "CPU part"} <= fields.keys():
-        return f"ARM implementer {fields['CPU implementer']} part {fields['CPU part']}"
-    return fields.get("model name", "")

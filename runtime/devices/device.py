@@ -36,6 +36,10 @@ class Device(Protocol):
     def here(self) -> bool:
         """Whether it is this machine, where every engine runs in this process."""
 
+    @property
+    def python(self) -> tuple[str, ...]:
+        """The words that start Python there, if there is one."""
+
     def script(self, script: str) -> bytes:
         """What a short script for a POSIX shell prints there.
 
@@ -49,8 +53,11 @@ class Device(Protocol):
         arguments: Sequence[str],
         send: Mapping[str, Path | bytes],
         receive: Mapping[str, Path],
+        interpreter: Sequence[str] = (),
     ) -> bytes:
-        """Run a static ``program`` in a working folder of its own; what it prints comes back.
+        """Run ``program`` in a working folder of its own; what it prints comes back.
+
+        It is static, or a text that ``interpreter`` reads.
 
         The files of ``send`` lie in that folder under their names, which ``arguments`` may name: a path stands for a
         file that a device keeps for the next time, bytes for one of this run alone. Those of ``receive`` are what the

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ class Local:
 
     emulated = False
     here = True
+    python = (sys.executable,)
 
     @property
     def arch(self) -> Arch:
@@ -38,6 +40,7 @@ class Local:
         arguments: Sequence[str],
         send: Mapping[str, Path | bytes],
         receive: Mapping[str, Path],
+        interpreter: Sequence[str] = (),
     ) -> bytes:
         """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
-        return run_process((), program, arguments, send, receive, str(self))
+        return run_process(interpreter, program, arguments, send, receive, str(self))

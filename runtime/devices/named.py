@@ -33,9 +33,10 @@ class NamedDevice(Strict):
     address: str  # ssh://USER@HOST:PORT, a host of the ssh configuration, or adb:SERIAL
     folder: str | None = None  # there; bnnt makes it, its parent must exist
     runner: str | None = None  # words in front of a program, such as qemu-aarch64-static: then its time means nothing
+    python: str = "python3"  # words that start Python there, for onnxruntime alone
     arch: Literal["x86_64", "arm64"] | None = None  # of the programs that the runner runs, where its name does not tell
 
-    @pydantic.field_validator("address", "folder", "runner")
+    @pydantic.field_validator("address", "folder", "runner", "python")
     @classmethod
     def _one_line(cls, value: str | None) -> str | None:
         if value is not None and (not value.strip() or not value.isprintable()):

@@ -26,6 +26,7 @@ class Qemu:
     arch: Arch = "arm64"
     emulated = True
     here = False
+    python = ()
 
     def __str__(self) -> str:
         return f"qemu:{self.cpu}"
@@ -40,9 +41,12 @@ class Qemu:
         arguments: Sequence[str],
         send: Mapping[str, Path | bytes],
         receive: Mapping[str, Path],
+        interpreter: Sequence[str] = (),
     ) -> bytes:
         """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`."""
-        return run_process((self.emulator, "-cpu", self.cpu), program, arguments, send, receive, str(self))
+        return run_process(
+            (self.emulator, "-cpu", self.cpu, *interpreter), program, arguments, send, receive, str(self)
+        )
 
 
 def find_qemu(cpu: str) -> Qemu:

@@ -33,6 +33,7 @@ class Reached:
     shell: Shell
     folder: str
     runner: tuple[str, ...]
+    python: tuple[str, ...]
     runner_arch: Arch | None
 
 
@@ -45,7 +46,7 @@ def reach(text: str) -> Iterator[Reached]:
     """
     named = {} if "://" in text else named_devices()
     entry = named.get(text) or NamedDevice(address=_address(text))
-    runner = tuple(shlex.split(entry.runner)) if entry.runner else ()
+    runner, python = (_words(text, words) for words in (entry.runner or "", entry.python))
     arch = entry.arch or next((arch for name, arch in EMULATORS if runner and name in runner[0]), None)
     if runner and arch is None:
         raise UsageError(f'{text}: the runner \'{entry.runner}\' is unknown: add arch = "arm64" or "x86_64"')
@@ -55,7 +56,7 @@ def reach(text: str) -> Iterator[Reached]:
         folder = folder if folder.startswith("/") else f"./{folder.removeprefix('~/')}"
         if PurePosixPath(folder) in (PurePosixPath("/"), PurePosixPath()) or ".." in PurePosixPath(folder).parts:
             raise UsageError(f"{text}: the folder '{entry.folder}' is not one of bnnt's own: name one that it may make")
-        yield Reached(text, shell, folder, runner, arch if runner else None)
+        yield Reached(text, shell, folder, runner, python, arch if runner else None)
 
 
 @contextmanager
@@ -73,6 +74,7 @@ def remote(reached: Reached, announce: Announce = silent, progress: Progress = u
             shell=reached.shell,
             folder=reached.folder,
             runner=reached.runner,
+            python=reached.python,
             facts=facts,
             arch=arch,
             cpu=cpu_of(facts, arch, reached.runner),
@@ -110,6 +112,13 @@ def cpu_of(facts: Facts, arch: Arch, runner: tuple[str, ...]) -> str:
     if runner:
         return next((word for option, word in pairwise(runner) if option == "-cpu"), arm.GENERIC)
     return arm.oldest([core.name for core in facts.cores])
+
+
+def _words(name: str, line: str) -> tuple[str, ...]:
+    try:
+        return tuple(shlex.split(line))
+    except ValueError as error:
+        raise UsageError(f"{name}: '{line}' of the devices file: {error}") from error
 
 
 def _connect(address: str) -> AbstractContextManager[Shell]:

@@ -38,6 +38,7 @@ class Remote:
     shell: Shell
     folder: str  # there; bnnt's own
     runner: tuple[str, ...]  # words in front of a program, such as an emulator
+    python: tuple[str, ...]  # words that start Python there
     facts: Facts
     arch: Arch
     cpu: str
@@ -61,6 +62,7 @@ class Remote:
         arguments: Sequence[str],
         send: Mapping[str, Path | bytes],
         receive: Mapping[str, Path],
+        interpreter: Sequence[str] = (),
     ) -> bytes:
         """As :meth:`bnn_toolchain.runtime.devices.device.Device.run`.
 
@@ -76,7 +78,7 @@ class Remote:
         for name, content in send.items():
             if isinstance(content, bytes):
                 self._upload(content, f"{folder}/{name}")
-        words = [*self.runner, f"../files/{hashes[program]}", *arguments]
+        words = [*self.runner, *interpreter, f"../files/{hashes[program]}", *arguments]
         answer = ask(
             self.shell,
             scripts.RUN,

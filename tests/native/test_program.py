@@ -1,6 +1,7 @@
 """bnnt-run: what it writes, and what it says to files that are not what they should be."""
 
 import json
+import os
 import subprocess
 
 import numpy as np
@@ -104,6 +105,21 @@ def test_bench_and_profile(run):
     assert found["bench"]["runs"] > 1
     assert [node["name"] for node in found["profile"]["nodes"]][:2] == ["input", "first"]
     assert all(node["kernel"] and node["wall_us"] >= 0 for node in found["profile"]["nodes"])
+    assert 100 < found["profile"]["megahertz"] < 10_000
+
+
+def test_bench_of_batches_on_one_core(run, folder):
+    """Every run is in the file; the numbers that are printed are those of the file."""
+    core = max(os.sched_getaffinity(0))
+    words = ("--bench", "0", "--runs", "7", "--batch", "3", "--samples", "samples.npy", "--cpu", str(core))
+    bench = run("model.onnx", *words)["bench"]
+    assert (bench["batch"], bench["runs"]) == (3, 7) and bench["warm_up_runs"] >= 10
+    assert bench["load_us"] > 0 and 1e5 < bench["peak_bytes"] < 1e8 and 0.1 < bench["yardstick_us"] < 1000
+    samples = np.load(folder / "samples.npy")
+    assert samples.shape == (7, 2) and samples.dtype == np.uint64
+    for column, clock in enumerate(("cpu_us", "wall_us")):
+        times = samples[:, column] / 1000
+        assert [bench[clock]["min"], bench[clock]["median"]] == pytest.approx([times.min(), np.median(times)], abs=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -118,6 +134,13 @@ def test_bench_and_profile(run):
         (("model.onnx", "--fast"), "unknown argument '--fast'"),
         (("model.onnx", "--bench", "soon"), "--bench wants seconds, at most 3600, not 'soon'"),
         (("model.onnx", "--bench", "99999999999999999999"), "--bench wants seconds"),
+        (("model.onnx", "--bench", "1", "--runs", "0"), "--runs wants a number from 1 to 1000000, not '0'"),
+        (("model.onnx", "--bench", "1", "--batch", "4097"), "--batch wants a number from 1 to 4096, not '4097'"),
+        (("model.onnx", "--bench", "1", "--batch", "-1"), "--batch wants a number from 1 to 4096, not '-1'"),
+        (("model.onnx", "--bench", "1", "--cpu", "99999999999999999999"), "--cpu wants a number from 0 to 4095"),
+        (("model.onnx", "--bench", "1", "--cpu", "4095"), "--cpu 4095: this process may not run on that core"),
+        (("model.onnx", "--bench", "0", "--samples", "no/a.npy"), "cannot write no/a.npy: no such file"),
+        (("model.onnx", "--samples", "a.npy"), "--runs, --batch and --samples go with --bench"),
         (("model.onnx", "--logits", "a.npy"), "--logits and --digests go with --images"),
         (("model.onnx", "--kernels", "sse"), "there is no kernel set 'sse'"),
         (("model.onnx", "--images", "logits.npy"), "logits.npy: not a C-ordered array of type |u1 and rank 4"),

@@ -13,11 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.tools import needs
-
-SSHD = shutil.which("sshd", path=f"{os.environ.get('PATH', '')}:/usr/sbin") or "sshd"
-needs_sshd = needs(SSHD, "openssh-server")
-needs_ssh = needs("ssh", "openssh-client")
+from tests.tools import SSHD
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.runtime import adb as stand_in
-from tests.runtime.board import SSHD, start_board, stop_board
+from tests.runtime.board import start_board, stop_board
+from tests.tools import SSHD
 
 
 @pytest.fixture

@@ -1,27 +1,31 @@
-"""The benchmark measures what it says, and nothing on an emulator."""
+"""The benchmark measures what it says, and says so where that is an emulator."""
 
+import json
 import os
 import re
 import signal
 
+import numpy as np
 import pytest
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.errors import UsageError
-from bnn_toolchain.runtime.checks import benchmark as benchmarking
-from bnn_toolchain.runtime.checks.benchmark import benchmark, cpu_name
+from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.runtime.checks.bench_record import Benchmark, compare, read_benchmark
+from bnn_toolchain.runtime.checks.benchmark import Plan, Run, benchmark, timing_of
+from bnn_toolchain.runtime.checks.peers import Peer, Round
 from bnn_toolchain.runtime.checks.twins import float_twin
-from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
+from bnn_toolchain.runtime.devices.qemu import find_qemu
 from bnn_toolchain.runtime.engines.lce import session as lce
 from tests.runtime.networks import small_graph
+from tests.tools import needs_qemu
 
 GRAPH = small_graph()
 MODEL = onnx.to_bytes(GRAPH)
 
 
 def test_every_engine_and_node_is_timed():
-    found = benchmark(MODEL, rounds=4)
-    assert (found.threads, found.rounds) == (1, 4)
+    found = benchmark(MODEL, plan=Plan(rounds=4))
+    assert (found.format, found.threads, found.rounds, found.batch) == (1, 1, 4, 1)
     assert [(t.engine, t.network) for t in found.timings if t.engine != "lce"] == [
         ("native", "binary"),
         ("onnxruntime", "binary"),
@@ -29,25 +33,48 @@ def test_every_engine_and_node_is_timed():
         ("onnxruntime", "int8"),
     ]
     for timing in found.timings:
-        assert 0 < timing.cpu_min <= timing.cpu_median < 0.1 and 0 < timing.wall_min <= timing.wall_median
-        assert timing.version and timing.images >= 4
+        for spread in (timing.cpu, timing.wall):
+            assert 0 < spread.min <= spread.low <= spread.median <= spread.high < 0.1
+            assert spread.min <= spread.p90 <= spread.p99
+        assert timing.version and timing.runs >= 20 and len(timing.cpu_low) == len(timing.wall_low) == 4
     binary, _, float_, *_ = found.timings
-    assert float_.times_faster == 1
+    assert binary.load > 0 and 1e5 < binary.peak_bytes < 1e8
+    assert float_.times_faster == 1 and len(found.yardstick) == 4
     assert (binary.file_bytes, float_.file_bytes) == (len(MODEL), len(float_twin(GRAPH)))
     assert [node.name for node in found.profile] == [node.name for node in GRAPH.nodes]
-    assert 0 < sum(node.seconds for node in found.profile) < 10 * binary.wall_median
-    assert found.machine.cpu and found.machine.name and found.machine.load_before >= 0
+    assert 0 < sum(node.seconds for node in found.profile) < 10 * binary.wall.median
+    assert any(node.macs_per_cycle for node in found.profile if node.macs)
+    assert found.machine.cpu and found.machine.name and found.machine.device == "local" and not found.machine.emulated
+    assert Benchmark.model_validate_json(found.model_dump_json()) == found
+
+
+def test_a_batch_is_timed_by_the_image():
+    one, many = (benchmark(MODEL, plan=Plan(rounds=2, batch=n, rivals=())).timings[0].wall.min for n in (1, 64))
+    assert many < 2 * one
+    with pytest.raises(UsageError, match="a batch of 0: take 1 to 4096"):
+        benchmark(MODEL, plan=Plan(batch=0))
+    with pytest.raises(UsageError, match="'tensorrt' cannot be timed beside the native engine"):
+        benchmark(MODEL, plan=Plan(rounds=1, rivals=("tensorrt",)))
+
+
+def test_this_process_may_run_anywhere_again():
+    before = os.sched_getaffinity(0)
+    benchmark(MODEL, plan=Plan(rounds=1, rivals=()))
+    assert os.sched_getaffinity(0) == before
 
 
 def test_ratios_compare_within_a_round():
     """The machine slows down tenfold in the second round: the ratio does not notice, the medians do."""
-    peers = [benchmarking._Peer("native", "binary", "1", 7, None), benchmarking._Peer("stock", "float", "2", 8, None)]
+    peers = [Peer("native", "binary", "1", 7, None), Peer("stock", "float", "2", 8, None)]
     samples = [(1.0, 2.0), (10.0, 20.0), (2.0, 3.0)], [(4.0, 5.0), (40.0, 50.0), (8.0, 9.0)]
-    runs = [benchmarking._Run(peer, 5, each) for peer, each in zip(peers, samples, strict=True)]
-    native, stock = (benchmarking._timing(run, runs[1]) for run in runs)
+    runs = [
+        Run(peer, [Round(np.full(5, cpu), np.full(5, wall)) for cpu, wall in each])
+        for peer, each in zip(peers, samples, strict=True)
+    ]
+    native, stock = (timing_of(run, runs[1]) for run in runs)
     assert (native.times_faster, stock.times_faster) == (4.0, 1.0)
-    assert (native.cpu_median, native.cpu_min, native.wall_median, native.wall_min) == (2.0, 1.0, 3.0, 2.0)
-    assert (stock.cpu_median, stock.images, stock.file_bytes) == (8.0, 15, 8)
+    assert (native.cpu.median, native.cpu.min, native.wall.median, native.wall.min) == (2.0, 1.0, 3.0, 2.0)
+    assert (stock.cpu.median, stock.runs, stock.file_bytes) == (8.0, 15, 8)
 
 
 def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpreter, monkeypatch):
@@ -58,26 +85,60 @@ def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpr
     def killed(session, images):
         nonlocal calls
         calls += 1
-        if calls == 5:  # two for the warm-up, two rounds
+        if calls == 4:  # one for the warm-up, two rounds
             os.kill(session._plain._process.pid, signal.SIGSEGV)
         return timed(session, images)
 
     monkeypatch.setattr(lce.LceSession, "run_timed", killed)
-    found = benchmark(MODEL, rounds=4)
+    found = benchmark(MODEL, plan=Plan(rounds=4))
     assert [timing.engine for timing in found.timings] == ["native", "onnxruntime", "onnxruntime", "onnxruntime"]
     assert all(timing.times_faster > 0 for timing in found.timings)
     (missing,) = found.missing
     assert re.match(r"lce: LCE's interpreter on the model \(kernel indirect, 1 thread\) crashed: SIGSEGV", missing)
-    assert calls == 5
+    assert calls == 4
 
 
-def test_a_cpu_is_named_by_its_name_or_its_numbers():
-    x86 = "processor\t: 0\nmodel name\t: Fast 1\n\nprocessor\t: 1\nmodel name\t: Fast 2\n"
-    arm = "processor\t: 0\nFeatures\t: fp asimd\nCPU implementer\t: 0x41\nCPU architecture: 8\nCPU part\t: 0xd08\n"
-    assert cpu_name(x86) == "Fast 1" and cpu_name("") == ""
-    assert cpu_name(arm + "\n" + arm.replace("0xd08", "0xd03")) == "ARM implementer 0x41 part 0xd08"
+@needs_qemu
+def test_the_time_of_an_emulator_says_that_it_is_one():
+    found = benchmark(MODEL, find_qemu("cortex-a72"), Plan(rounds=1))
+    assert found.machine.emulated and [timing.engine for timing in found.timings] == ["native"]
+    assert any("qemu:cortex-a72 is an emulator: these times say nothing" in warning for warning in found.warnings)
+    assert not any(node.macs_per_cycle for node in found.profile)
 
 
-def test_no_latency_of_an_emulator():
-    with pytest.raises(UsageError, match=r"qemu:cortex-a72 is an emulator.*bnnt-run model.onnx --bench"):
-        benchmark(MODEL, Qemu(QEMU, "cortex-a72"))
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "Invalid JSON"),
+        ("[]", "should be an object"),
+        ('{"format": 2}', "format: Input should be 1"),
+        ('{"format": 1, "bnnt": 3}', "bnnt: Input should be a valid string"),
+        ("{" * 100_000, "more lists and values|Invalid JSON"),
+        ("1" * (1 << 20) + "1", "has more than"),
+    ],
+)
+def test_a_file_that_is_no_benchmark(tmp_path, text, words):
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(FileFormatError, match=words):
+        read_benchmark(path)
+    with pytest.raises(UsageError, match="cannot read"):
+        read_benchmark(tmp_path / "none.json")
+
+
+def test_hostile_numbers_are_no_times(tmp_path):
+    found = benchmark(MODEL, plan=Plan(rounds=1, rivals=()))
+    document = json.loads(found.model_dump_json())
+    path = tmp_path / "a.json"
+    for value in (0, -1, 1e300, float("nan"), float("inf"), "1", None):
+        document["timings"][0]["cpu_low"] = [value]
+        path.write_text(json.dumps(document))
+        with pytest.raises(FileFormatError, match="is no benchmark"):
+            read_benchmark(path)
+    document["timings"][0]["cpu_low"] = [1.0, 2.0]
+    path.write_text(json.dumps(document))
+    with pytest.raises(UsageError, match="cannot be compared: it has 2 rounds and 1 of the yardstick"):
+        compare(read_benchmark(path), found)
+    document["timings"] = []
+    with pytest.raises(UsageError, match="no engine and network in common"):
+        compare(found, Benchmark.model_validate_json(json.dumps(document)))

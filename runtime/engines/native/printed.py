@@ -14,10 +14,14 @@ class Spread(Strict):
 
 
 class Bench(Strict):
-    """--bench: runs of one image each."""
+    """--bench: runs of a batch each."""
 
     batch: int
+    warm_up_runs: int
     runs: int
+    load_us: float  # to read and to open the model
+    yardstick_us: float  # what a fixed piece of work took meanwhile
+    peak_bytes: int  # of the whole process
     cpu_us: Spread
     wall_us: Spread
 
@@ -35,6 +39,7 @@ class Profile(Strict):
     """--profile."""
 
     runs: int
+    megahertz: int  # of the core meanwhile
     nodes: tuple[ProfiledNode, ...]
 
 

@@ -1,3 +1,4 @@
+#include "../host/cycle.hpp"
 #include "tasks.hpp"
 
 namespace bnnt {
@@ -6,18 +7,22 @@ namespace {
 
 constexpr size_t most_runs = 1000000;
 
-// The next image of a round, or noise where there are none.
+// The next batch of a round, or noise where there are no images.
 struct Feed {
   const uint8_t *data;
   size_t bytes, count;
 
-  Feed(const Model &model, const Npy &images) {
+  Feed(const Model &model, const Npy &images, size_t batch) {
     const bnnt_info &info = model.info;
     bytes = static_cast<size_t>(info.height) * static_cast<size_t>(info.width) * static_cast<size_t>(info.channels);
     data = images.data;
-    count = static_cast<size_t>(images.shape[0]);
-    if (count > 0)
+    const size_t given = static_cast<size_t>(images.shape[0]);
+    if (given >= batch) {
+      bytes *= batch;
+      count = given / batch;
       return;
+    }
+    bytes *= batch;
     uint8_t *noise = array<uint8_t>(bytes);
     uint64_t state = 88172645463325252u;
     for (size_t i = 0; i < bytes; ++i) {
@@ -30,7 +35,7 @@ struct Feed {
     count = 1;
   }
 
-  const uint8_t *image(size_t run) const { return data + run % count * bytes; }
+  const uint8_t *images(size_t run) const { return data + run % count * bytes; }
 };
 
 void sink(uint64_t *values, size_t root, size_t count) {
@@ -66,43 +71,113 @@ void spread(const char *name, uint64_t *values, size_t count, Text &json) {
   json.put("}");
 }
 
+// One run's time.
+struct Times {
+  uint64_t cpu, wall;
+};
+
+Times time_run(const Model &model, const Feed &feed, size_t run, size_t batch, float *logits) {
+  const uint64_t cpu = cpu_nanoseconds(), wall = bnnt_nanoseconds();
+  bnnt_run(model.session, feed.images(run), batch, logits, nullptr);
+  const uint64_t wall_after = bnnt_nanoseconds();
+  return {cpu_nanoseconds() - cpu, wall_after - wall};
+}
+
+// A fixed piece of work, which tells how fast the machine is at the moment, whatever the model: nanoseconds of its
+// fastest run of some.
+uint64_t yardstick() {
+  constexpr size_t words = 2048, some = 100;
+  static uint64_t data[words];
+  uint64_t least = ~uint64_t{0};
+  for (size_t run = 0; run < some; ++run) {
+    const uint64_t start = bnnt_nanoseconds();
+    uint64_t sums[4] = {};
+    for (size_t i = 0; i < words; i += 4)
+      for (size_t k = 0; k < 4; ++k)
+        sums[k] += static_cast<uint64_t>(__builtin_popcountll(data[i + k] ^ (run + k)));
+    asm volatile("" ::"r"(sums[0]), "r"(sums[1]), "r"(sums[2]), "r"(sums[3]) : "memory");
+    const uint64_t taken = bnnt_nanoseconds() - start;
+    least = taken < least ? taken : least;
+  }
+  return least;
+}
+
+// Runs until ten are no faster than the ten before by more than 2 %, or a second is over: how many it were.
+size_t warm_up(const Model &model, const Feed &feed, size_t batch, float *logits) {
+  const uint64_t start = bnnt_nanoseconds();
+  uint64_t before = ~uint64_t{0};
+  size_t runs = 0;
+  for (;;) {
+    uint64_t least = ~uint64_t{0};
+    for (size_t i = 0; i < 10; ++i) {
+      const Times times = time_run(model, feed, runs++, batch, logits);
+      least = times.wall < least ? times.wall : least;
+      if (bnnt_nanoseconds() - start > 1000000000u)
+        return runs;
+    }
+    if (least > before - before / 50)
+      return runs;
+    before = least;
+  }
+}
+
 } // namespace
 
-void bench(const Model &model, const Npy &images, uint64_t nanoseconds, Text &json) {
-  const Feed feed(model, images);
-  float *logits = array<float>(model.info.outputs);
-  uint64_t *cpu = array<uint64_t>(most_runs), *wall = array<uint64_t>(most_runs);
-  bnnt_run(model.session, feed.image(0), 1, logits, nullptr); // warms the caches
+bool bench(const Model &model, const Npy &images, const BenchOptions &options, Text &json, Error &error) {
+  const Feed feed(model, images, options.batch);
+  float *logits = array<float>(model.info.outputs * options.batch);
+  Times *samples = array<Times>(most_runs);
+  const size_t warm = warm_up(model, feed, options.batch, logits);
+  const uint64_t yardstick_before = yardstick();
   const uint64_t start = bnnt_nanoseconds();
   size_t runs = 0;
   do {
-    const uint64_t cpu_before = cpu_nanoseconds(), before = bnnt_nanoseconds();
-    bnnt_run(model.session, feed.image(runs), 1, logits, nullptr);
-    wall[runs] = bnnt_nanoseconds() - before;
-    cpu[runs++] = cpu_nanoseconds() - cpu_before;
-  } while (runs < most_runs && bnnt_nanoseconds() - start < nanoseconds);
-  json.put(", \"bench\": {\"batch\": 1, \"runs\": ", uint64_t{runs});
+    samples[runs] = time_run(model, feed, runs, options.batch, logits);
+    ++runs;
+  } while (runs < most_runs && (runs < options.least_runs || bnnt_nanoseconds() - start < options.nanoseconds));
+  const uint64_t yardstick_after = yardstick();
+  const uint64_t shape[] = {runs, 2};
+  if (options.samples != nullptr && !write_npy(options.samples, "<u8", 2, shape, samples, error))
+    return false;
+  uint64_t *cpu = array<uint64_t>(runs), *wall = array<uint64_t>(runs);
+  for (size_t i = 0; i < runs; ++i) {
+    cpu[i] = samples[i].cpu;
+    wall[i] = samples[i].wall;
+  }
+  json.put(", \"bench\": {\"batch\": ", uint64_t{options.batch}, ", \"warm_up_runs\": ", uint64_t{warm},
+           ", \"runs\": ", uint64_t{runs}, ", \"load_us\": ");
+  json.microseconds(options.load_nanoseconds);
+  json.put(", \"yardstick_us\": ");
+  json.microseconds(yardstick_before < yardstick_after ? yardstick_before : yardstick_after);
+  json.put(", \"peak_bytes\": ", peak_bytes());
   spread("cpu_us", cpu, runs, json);
   spread("wall_us", wall, runs, json);
   json.put("}");
+  return true;
 }
 
 void profile(const Model &model, const Npy &images, uint64_t nanoseconds, Text &json) {
-  const Feed feed(model, images);
+  const Feed feed(model, images, 1);
   const size_t nodes = static_cast<size_t>(model.info.nodes);
   float *logits = array<float>(model.info.outputs);
   uint64_t *least = array<uint64_t>(nodes), *times = array<uint64_t>(nodes);
   const bnnt_trace trace{nullptr, times, bnnt_nanoseconds};
   const uint64_t start = bnnt_nanoseconds();
+  uint64_t chain = ~uint64_t{0}; // its least time
   size_t runs = 0;
   do {
+    const uint64_t before = bnnt_nanoseconds();
+    wait_for_each_other();
+    const uint64_t taken = bnnt_nanoseconds() - before;
+    chain = taken < chain ? taken : chain;
     __builtin_memset(times, 0, nodes * sizeof *times);
-    bnnt_run(model.session, feed.image(runs), 1, logits, &trace);
+    bnnt_run(model.session, feed.images(runs), 1, logits, &trace);
     for (size_t n = 0; n < nodes; ++n)
       least[n] = runs == 0 || times[n] < least[n] ? times[n] : least[n];
     ++runs;
   } while (bnnt_nanoseconds() - start < nanoseconds);
-  json.put(", \"profile\": {\"runs\": ", uint64_t{runs}, ", \"nodes\": [");
+  json.put(", \"profile\": {\"runs\": ", uint64_t{runs},
+           ", \"megahertz\": ", uint64_t{cycle_chain} * 1000 / (chain > 0 ? chain : 1), ", \"nodes\": [");
   for (size_t n = 0; n < nodes; ++n) {
     bnnt_node node;
     bnnt_describe_node(model.session, static_cast<int32_t>(n), &node);

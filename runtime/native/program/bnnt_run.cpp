@@ -7,15 +7,15 @@ namespace {
 
 constexpr const char *usage =
     "bnnt-run MODEL.onnx [--describe] [--images images.npy [--logits out.npy] [--digests out.npy]] [--golden FOLDER] "
-    "[--bench SECONDS] [--profile] [--kernels NAME]";
+    "[--bench SECONDS [--runs N] [--batch N] [--samples out.npy]] [--profile] [--kernels NAME] [--cpu N]";
 
 enum : int { fine = 0, mismatch = 1, wrong = 2 };
 
 struct Arguments {
   const char *model = nullptr, *images = nullptr, *logits = nullptr, *digests = nullptr, *golden = nullptr;
-  const char *kernels = nullptr, *seconds = nullptr;
+  const char *kernels = nullptr, *seconds = nullptr, *runs = nullptr, *batch = nullptr, *cpu = nullptr;
   bool describe = false, profile = false;
-  uint64_t nanoseconds = 0;
+  BenchOptions bench;
 };
 
 bool same(const char *a, const char *b) { return text(a) == b; }
@@ -43,12 +43,28 @@ bool parse_seconds(const char *from, uint64_t &nanoseconds) {
   return digits;
 }
 
+// A whole number from `least` to `most`, or what `value` is where there is none.
+bool parse_count(const char *option, const char *from, uint64_t least, uint64_t most, uint64_t &value, Error &error) {
+  if (from == nullptr)
+    return true;
+  value = 0;
+  const char *digit = from;
+  for (; *digit >= '0' && *digit <= '9' && value <= most; ++digit)
+    value = 10 * value + static_cast<uint64_t>(*digit - '0');
+  if (digit == from || *digit != 0 || value < least || value > most)
+    return error.fail(BNNT_USAGE, option, " wants a number from ", least, " to ", most, ", not '", text(from), "'");
+  return true;
+}
+
 bool parse(int count, char **from, Arguments &arguments, Error &error) {
   const struct {
     const char *name;
     const char **value;
-  } valued[] = {{"--images", &arguments.images}, {"--logits", &arguments.logits}, {"--digests", &arguments.digests},
-                {"--golden", &arguments.golden}, {"--bench", &arguments.seconds}, {"--kernels", &arguments.kernels}};
+  } valued[] = {
+      {"--images", &arguments.images}, {"--logits", &arguments.logits}, {"--digests", &arguments.digests},
+      {"--golden", &arguments.golden}, {"--bench", &arguments.seconds}, {"--kernels", &arguments.kernels},
+      {"--runs", &arguments.runs},     {"--batch", &arguments.batch},   {"--samples", &arguments.bench.samples},
+      {"--cpu", &arguments.cpu}};
   for (int i = 1; i < count; ++i) {
     bool taken = false;
     for (const auto &option : valued) {
@@ -75,9 +91,20 @@ bool parse(int count, char **from, Arguments &arguments, Error &error) {
     return error.fail(BNNT_USAGE, usage);
   if (arguments.images == nullptr && (arguments.logits != nullptr || arguments.digests != nullptr))
     return error.fail(BNNT_USAGE, "--logits and --digests go with --images");
-  arguments.nanoseconds = 200000000; // of a profile without --bench
-  if (arguments.seconds != nullptr && !parse_seconds(arguments.seconds, arguments.nanoseconds))
+  BenchOptions &bench = arguments.bench;
+  bench.nanoseconds = 200000000; // of a profile without --bench
+  if (arguments.seconds != nullptr && !parse_seconds(arguments.seconds, bench.nanoseconds))
     return error.fail(BNNT_USAGE, "--bench wants seconds, at most 3600, not '", text(arguments.seconds), "'");
+  if (arguments.seconds == nullptr &&
+      (arguments.runs != nullptr || arguments.batch != nullptr || bench.samples != nullptr))
+    return error.fail(BNNT_USAGE, "--runs, --batch and --samples go with --bench");
+  uint64_t core = 0;
+  if (!parse_count("--runs", arguments.runs, 1, 1000000, bench.least_runs, error) ||
+      !parse_count("--batch", arguments.batch, 1, 4096, bench.batch, error) ||
+      !parse_count("--cpu", arguments.cpu, 0, 4095, core, error))
+    return false;
+  if (arguments.cpu != nullptr && !pin(core))
+    return error.fail(BNNT_USAGE, "--cpu ", core, ": this process may not run on that core");
   return true;
 }
 
@@ -107,10 +134,10 @@ bool run(const Arguments &arguments, const Model &model, Text &json, bool &equal
     return false;
   if (arguments.golden != nullptr && !check_golden(model, arguments.golden, json, equal, error))
     return false;
-  if (arguments.seconds != nullptr)
-    bench(model, images, arguments.nanoseconds, json);
+  if (arguments.seconds != nullptr && !bench(model, images, arguments.bench, json, error))
+    return false;
   if (arguments.profile)
-    profile(model, images, arguments.nanoseconds, json);
+    profile(model, images, arguments.bench.nanoseconds, json);
   return true;
 }
 
@@ -154,9 +181,12 @@ int program(int count, char **from) {
   Arguments arguments;
   Bytes file;
   Model model;
-  if (!parse(count, from, arguments, error) || !read_whole_file(arguments.model, file, error) ||
-      !open(arguments.model, file, arguments.kernels, model, error))
+  if (!parse(count, from, arguments, error))
     return refuse(failure);
+  const uint64_t start = bnnt_nanoseconds();
+  if (!read_whole_file(arguments.model, file, error) || !open(arguments.model, file, arguments.kernels, model, error))
+    return refuse(failure);
+  arguments.bench.load_nanoseconds = bnnt_nanoseconds() - start;
   Text json((size_t{1} << 22) + 32 * file.size);
   json.put("{\"version\": \"", bnnt_version(), "\", \"kernels\": \"", model.info.kernels, "\"");
   bool equal = true;

@@ -21,6 +21,12 @@ void print_error(Bytes text);
 
 uint64_t cpu_nanoseconds();
 
+// The most memory that this process had at once.
+uint64_t peak_bytes();
+
+// Stay on one core; false if the system does not let us.
+bool pin(uint64_t core);
+
 [[noreturn]] void leave(int status);
 
 // The program; what it returns is its exit code.

@@ -14,6 +14,7 @@ enum : long {
   sys_mmap = 9,
   sys_getpid = 39,
   sys_fsync = 74,
+  sys_sched_setaffinity = 203,
   sys_clock_gettime = 228,
   sys_exit_group = 231,
   sys_openat = 257,
@@ -43,6 +44,7 @@ enum : long {
   sys_fsync = 82,
   sys_exit_group = 94,
   sys_clock_gettime = 113,
+  sys_sched_setaffinity = 122,
   sys_getpid = 172,
   sys_mmap = 222
 };
@@ -166,6 +168,33 @@ void print(Bytes text) { write_all(1, text); }
 void print_error(Bytes text) { write_all(2, text); }
 
 uint64_t cpu_nanoseconds() { return now(CLOCK_PROCESS_CPUTIME_ID); }
+
+uint64_t peak_bytes() {
+  // getrusage would count what this process was before it became this program.
+  Bytes status;
+  bnnt_error failure;
+  Error error(&failure);
+  if (!read_whole_file("/proc/self/status", status, error))
+    return 0;
+  uint64_t kilobytes = 0;
+  for (size_t i = 0; i + 6 < status.size; ++i) {
+    if (!(Bytes{status.data + i, 6} == "VmHWM:"))
+      continue;
+    for (i += 6; i < status.size && status.data[i] != '\n'; ++i)
+      if (status.data[i] >= '0' && status.data[i] <= '9')
+        kilobytes = 10 * kilobytes + (status.data[i] - '0');
+    break;
+  }
+  return kilobytes * 1024;
+}
+
+bool pin(uint64_t core) {
+  uint64_t mask[64] = {};
+  if (core >= 64 * 64)
+    return false;
+  mask[core / 64] = uint64_t{1} << core % 64;
+  return call(sys_sched_setaffinity, 0, sizeof mask, of(mask)) >= 0;
+}
 
 void leave(int status) {
   for (;;)

@@ -23,8 +23,15 @@ bool run_images(const Model &model, const Npy &images, const char *logits, const
 // Compares with images.npy, logits.npy and digests.npy of a folder.
 bool check_golden(const Model &model, const char *folder, Text &json, bool &equal, Error &error);
 
-// Time of one image for about `nanoseconds` in all; images may be empty: then they are noise.
-void bench(const Model &model, const Npy &images, uint64_t nanoseconds, Text &json);
+struct BenchOptions {
+  uint64_t nanoseconds = 0; // in all, at least
+  size_t least_runs = 1, batch = 1;
+  const char *samples = nullptr; // a file for the CPU and wall nanoseconds of each run: "<u8" [runs, 2]
+  uint64_t load_nanoseconds = 0; // what reading and opening the model took
+};
+
+// Times runs of a batch; images may be too few: then they are noise.
+bool bench(const Model &model, const Npy &images, const BenchOptions &options, Text &json, Error &error);
 
 // The least time of every node over about `nanoseconds` of runs.
 void profile(const Model &model, const Npy &images, uint64_t nanoseconds, Text &json);

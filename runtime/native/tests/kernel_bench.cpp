@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "../host/cycle.hpp"
 #include "../kernels/kernels.hpp"
 #include "noise.hpp"
 #include "peaks/peaks.hpp"
@@ -30,17 +31,6 @@ template <class Call> double once(Call &&call, size_t &times) {
       return static_cast<double>(spent) / static_cast<double>(times);
     times *= 2;
   }
-}
-
-constexpr int chain = 4096; // cycles
-
-void wait_for_each_other() {
-  uint64_t x = 1, y = 3;
-  for (int i = 0; i < chain; i += 8)
-    for (int k = 0; k < 8; ++k) {
-      x ^= y;
-      asm volatile("" : "+r"(x), "+r"(y));
-    }
 }
 
 // Memory that a kernel may read and write beyond what counts.
@@ -68,7 +58,7 @@ template <class Call> void measure(const char *kernel, const char *shape, double
     if (peak.macs > 0)
       keep(2, peak.run);
   }
-  const double cycle = best[1] / chain, rate = macs * cycle / best[0];
+  const double cycle = best[1] / cycle_chain, rate = macs * cycle / best[0];
   printf("%-15s %-28s %8.1f MAC a cycle", kernel, shape, rate);
   if (peak.macs > 0) {
     const double most = peak.macs * cycle / best[2];
