@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from bnn_toolchain.api import bench_model as bench_model
     from bnn_toolchain.api import export_model as export_model
     from bnn_toolchain.api import inspect_model as inspect_model
-    from bnn_toolchain.api import predict_images as predict_images
     from bnn_toolchain.api import train_recipe as train_recipe
     from bnn_toolchain.api import validate_model as validate_model
     from bnn_toolchain.converters import convert as convert
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from bnn_toolchain.layers import BinaryLinear as BinaryLinear
     from bnn_toolchain.layers import Sign as Sign
     from bnn_toolchain.model_path import open_model as open_model
+    from bnn_toolchain.prediction import predict_images as predict_images
     from bnn_toolchain.training.fit import fit as fit
     from bnn_toolchain.training.load import load_run as load_run
 
@@ -29,7 +29,7 @@ _HOMES = {
     "bench_model": "api",
     "export_model": "api",
     "inspect_model": "api",
-    "predict_images": "api",
+    "predict_images": "prediction",
     "train_recipe": "api",
     "validate_model": "api",
     "convert": "converters",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -334,38 +333,3 @@ def _model_or_recipe(model: str) -> Graph:
         names = ", ".join(recipe_names())
         raise UsageError(f"{model} is neither a path nor a recipe: give a run, a bundle, a file, or one of {names}")
     return untrained(model)
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """The class of one image, and by how much its logit is above the next; 0 for a model of one class."""
-
-    image: Path
-    label: str
-    margin: float
-
-
-def predict_images(model: Path, images: Sequence[Path], announce: Announce = silent) -> list[Prediction]:
-    """Classify image files with the native engine; ``announce`` is told how they were fitted to the model's input.
-
-    Raises:
-        As :func:`bnn_toolchain.model_path.open_model`, :func:`bnn_toolchain.data.images.load_images` and
-        :func:`bnn_toolchain.runtime.engines.native.library.load`.
-    """
-    import numpy as np
-
-    from bnn_toolchain.converters import onnx
-    from bnn_toolchain.data.images import load_images
-    from bnn_toolchain.runtime.engines.native import library as native
-
-    graph = open_model(model)
-    pixels, remarks = load_images(images, graph.spec)
-    for remark in remarks:
-        announce(remark)
-    logits = native.load(onnx.to_bytes(graph)).run(pixels)
-    best, ranked = logits.argmax(axis=1), np.sort(logits, axis=1)
-    margins = ranked[:, -1] - ranked[:, -2] if ranked.shape[1] > 1 else np.zeros(len(ranked))
-    return [
-        Prediction(path, graph.spec.classes[index], float(margin))
-        for path, index, margin in zip(images, best, margins, strict=True)
-    ]

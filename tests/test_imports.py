@@ -18,7 +18,7 @@ TRAINING = f"{BASE} recipes layers models data training"
 BUNDLE = f"{FILES} runtime.targets runtime.bundle"
 ENGINES = f"{BUNDLE} runtime.devices runtime.engines"
 RUNTIME = f"{ENGINES} converters.cost runtime.checks runtime.contenders runtime.export"
-PUBLIC = "api converters errors input_spec layers model_path training"
+PUBLIC = "api converters errors input_spec layers model_path prediction training"
 
 # A part is a module or a folder with all below it; the longest that fits a module is its own.
 MAY_IMPORT = {
@@ -60,8 +60,9 @@ MAY_IMPORT = {
     "model_path": f"{TRAINING} {BUNDLE}",
     "evaluation_images": f"{TRAINING} {RUNTIME}",
     "api": f"{TRAINING} {RUNTIME} study own_module model_path evaluation_images",
+    "prediction": f"{BASE} model_path data {ENGINES}",
     "demo": f"{TRAINING} {RUNTIME} api",
-    "cli": f"{BASE} recipes api demo study training converters.cost runtime",
+    "cli": f"{BASE} recipes api demo prediction study training converters.cost runtime",
 }
 
 

@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.runtime.devices.device import FORMS
 
 
 def predict(
     model: Annotated[Path, typer.Argument(help="A run folder, a bundle or a model file.")],
-    images: Annotated[list[Path], typer.Argument(help="Image files.")],
+    images: Annotated[
+        list[str], typer.Argument(help="Image files, folders of them, patterns such as 'photos/*.png', or - for stdin.")
+    ],
+    top: Annotated[int, typer.Option("--top", min=1, help="How many classes to name, the best first.")] = 1,
+    on: Annotated[str, typer.Option("--on", help=f"{FORMS}.")] = "local",
     json: Json = False,
 ) -> None:
-    """Classify image files with the native engine.
+    """Classify image files with the native engine, here or on a device.
 
-    Example: bnnt predict bundle seven.png
+    Examples: bnnt predict bundle seven.png; bnnt predict bundle photos --top 3 --on ssh://pi@raspberrypi
     """
-    from bnn_toolchain.api import predict_images
+    from bnn_toolchain.packages import named_packages
 
-    predictions = predict_images(model, images, note)
+    with named_packages():
+        from bnn_toolchain.prediction import predict_images
+
+    with progress_bar("classifying") as progress:
+        predictions = predict_images(model, images, on, top, note, progress)
     if json:
-        print_json([{"image": str(p.image), "class": p.label, "margin": p.margin} for p in predictions])
-    else:
-        rows = [(str(p.image), p.label, f"{p.margin:.4g}") for p in predictions]
-        print_table("bnnt predict", ("image", "class", "margin"), rows, left=2)
+        print_json(
+            [
+                {"image": p.image, "class": p.label, "margin": p.margin, "best": [asdict(score) for score in p.best]}
+                for p in predictions
+            ]
+        )
+        return
+    rows = [
+        (p.image, p.label, f"{p.margin:.4g}", ", ".join(f"{score.label} {score.logit:.4g}" for score in p.best))
+        for p in predictions
+    ]
+    columns = ("image", "class", "margin", "logits")
+    print_table("bnnt predict", columns, rows, left=2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from bnn_toolchain.data.remarks import Remarks
 from bnn_toolchain.errors import FileFormatError, UsageError
-from bnn_toolchain.input_spec import Fit, InputSpec
+from bnn_toolchain.input_spec import Fit
 
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "PPM", "WEBP")
 KINDS = {1: "grey", 3: "colour"}
@@ -111,18 +111,6 @@ def _other_size(image: Image.Image, name: str, size: tuple[int, int]) -> UsageEr
         f"{name} has {image.height}x{image.width} pixels (height x width), the model takes {size[0]}x{size[1]}: "
         "resize it first, or train with data.size and data.fit"
     )
-
-
-def load_images(paths: Sequence[Path], spec: InputSpec) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
-    """The image files as the model takes them, uint8 [N, H, W, C], and a line on each kind of what was not plain.
-
-    Raises:
-        UsageError: there is no such file, or its colours or, without a fit, its size are not the model's.
-        FileFormatError: it is no image, or a corrupt one.
-    """
-    reader = ImageReader(spec.channels, (spec.height, spec.width), spec.fit)
-    images = np.stack([reader.read(read_file(path), str(path)) for path in paths])
-    return images, reader.remarks.lines()
 
 
 def suffixes() -> frozenset[str]:

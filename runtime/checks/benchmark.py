@@ -65,11 +65,17 @@ def benchmark(
     :func:`bnn_toolchain.runtime.checks.twins.float_twin`. ``progress`` is told the rounds.
 
     Raises:
-        UsageError: an impossible batch, or an unknown rival.
+        UsageError: an emulator, an impossible batch, or an unknown rival.
         Unavailable: an engine is not installed, or the device is lost.
         BadAnswer: the device answers what it should not.
     """
     plan = plan or Plan()
+    if not device.timed:
+        raise UsageError(
+            f"{device} is an emulator: its time says nothing about the CPU that it emulates; bench on the device itself "
+            "(--on ssh://…), or copy the bundle's target folder and model.onnx there and run: "
+            "bnnt-run model.onnx --bench 2 --profile"
+        )
     if not 1 <= plan.batch <= MOST_BATCH:
         raise UsageError(f"a batch of {plan.batch}: take 1 to {MOST_BATCH}")
     graph = onnx.from_bytes(model)

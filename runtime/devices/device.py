@@ -33,6 +33,10 @@ class Device(Protocol):
         """Whether its time says nothing."""
 
     @property
+    def timed(self) -> bool:
+        """Whether it is asked for times all the same: a device of the user's with an emulator in front is, labelled."""
+
+    @property
     def here(self) -> bool:
         """Whether it is this machine, where every engine runs in this process."""
 

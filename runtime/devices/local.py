@@ -16,6 +16,7 @@ class Local:
     """This machine; its CPU is that of :func:`host_target`, since the library finds out what more it has."""
 
     emulated = False
+    timed = True
     here = True
     python = (sys.executable,)
 

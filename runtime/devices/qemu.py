@@ -25,6 +25,7 @@ class Qemu:
 
     arch: Arch = "arm64"
     emulated = True
+    timed = False
     here = False
     python = ()
 

@@ -47,6 +47,7 @@ class Remote:
     progress: Progress = uncounted
     _there: set[str] = field(default_factory=set, repr=False)  # hashes of files that are known to be there, whole
 
+    timed = True
     here = False
 
     def __str__(self) -> str:

@@ -63,10 +63,9 @@ def read_parquet(data, path):
 
 
 def read_image(data, path):
-    from bnn_toolchain.data.images import load_images
-    from bnn_toolchain.input_spec import InputSpec
+    from bnn_toolchain.data.images import ImageReader, read_file
 
-    load_images([path], InputSpec(4, 4, 1, (1.0,), (0.0,), ()))
+    ImageReader(1, (4, 4)).read(read_file(path), str(path))
 
 
 def read_greedily(data, path):

@@ -8,11 +8,14 @@ import sys
 from pathlib import Path
 
 
-def bnnt(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:
+def bnnt(
+    *arguments: object, cwd: Path | None = None, stdin: bytes | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
     """The finished process; nothing is raised for its exit code."""
     command = [sys.executable, "-c", "from bnn_toolchain.cli import main; main()", *map(str, arguments)]
     variables = os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "160"} | environment
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=variables, timeout=600)
+    done = subprocess.run(command, capture_output=True, input=stdin or b"", cwd=cwd, env=variables, timeout=600)
+    return subprocess.CompletedProcess(command, done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 def refused(process: subprocess.CompletedProcess[str], code: int, *words: str) -> None:

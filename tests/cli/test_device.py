@@ -54,6 +54,8 @@ def test_from_the_first_check_to_the_last_trace(work, board):
         assert process.returncode == 0, process.stderr
         found = json.loads(process.stdout)
         assert found["machine"]["device"] == name and found["machine"]["emulated"] is (name == "arm")
+        if name == "arm":
+            assert not any(node["macs_per_cycle"] for node in found["profile"])
         assert kernels in found["timings"][0]["version"] and found["timings"][0]["runs"] >= 50
     process = bnnt("bench", "bundle", "--on", "arm", cwd=work, **board.environment)
     assert "bundle on arm, EMULATED" in process.stdout and "warning: arm is an emulator" in process.stdout

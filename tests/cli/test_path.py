@@ -187,16 +187,62 @@ def test_bench_prices_every_engine(work):
         ("onnxruntime", "float"),
         ("onnxruntime", "int8"),
     ]
-    assert all(timing["cpu_min"] > 0 for timing in found["timings"])
+    assert all(timing["cpu"]["min"] > 0 for timing in found["timings"])
     assert [node["name"] for node in found["profile"]]
 
 
-def test_predict_names_the_class(work, test_split, tmp_path):
-    for index in range(3):
-        Image.fromarray(test_split.images[index, :, :, 0]).save(tmp_path / f"{index}.png")
-    process = bnnt("predict", work / "bundle", *(tmp_path / f"{index}.png" for index in range(3)), "--json")
+@pytest.fixture
+def digits(test_split, tmp_path):
+    """A folder with images of digits in two folders, and something else."""
+    for index in range(6):
+        folder = tmp_path / "digits" / ("even" if index % 2 == 0 else "odd")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(test_split.images[index, :, :, 0]).save(folder / f"{index}.png")
+    (tmp_path / "digits" / "notes.txt").write_text("no image")
+    return tmp_path / "digits"
+
+
+def test_predict_names_the_class(work, digits):
+    process = bnnt("predict", work / "bundle", *(digits / "even" / f"{index}.png" for index in (0, 2, 4)), "--json")
     assert process.returncode == 0, process.stderr
     assert {each["class"] for each in json.loads(process.stdout)} <= set("0123456789")
+
+
+def test_predict_takes_folders_patterns_and_standard_input(work, digits):
+    everything = json.loads(bnnt("predict", work / "bundle", digits, "--json").stdout)
+    names = [str(digits / f"{'even' if i % 2 == 0 else 'odd'}/{i}.png") for i in (0, 2, 4, 1, 3, 5)]
+    assert [each["image"] for each in everything] == names
+    even = json.loads(bnnt("predict", work / "bundle", digits / "*" / "[024].png", "--json", "--top", "3").stdout)
+    assert [each["class"] for each in even] == [each["class"] for each in everything[:3]]
+    for each in even:
+        logits = [score["logit"] for score in each["best"]]
+        assert len(logits) == 3 and logits == sorted(logits, reverse=True)
+        assert each["best"][0]["label"] == each["class"] and each["margin"] == pytest.approx(logits[0] - logits[1])
+    process = bnnt("predict", work / "bundle", "-", "--json", stdin=(digits / "even" / "2.png").read_bytes())
+    (piped,) = json.loads(process.stdout)
+    assert {**piped, "image": names[1]} == everything[1]
+    process = bnnt("predict", work / "bundle", digits, "--top", "2")
+    assert process.returncode == 0 and all(name in process.stdout.replace("\n", "") for name in ("margin", "logits"))
+
+
+@needs_qemu
+def test_predict_on_an_emulated_board(work, digits):
+    here, there = (
+        json.loads(bnnt("predict", work / "bundle", digits, "--top", "10", "--json", "--on", on).stdout)
+        for on in ("local", "qemu:cortex-a72")
+    )
+    assert here == there
+
+
+def test_predict_says_what_is_no_image(work, digits, tmp_path):
+    (tmp_path / "empty").mkdir()
+    bundle = work / "bundle"
+    refused(bnnt("predict", bundle, tmp_path / "empty"), 2, "no images in the folder")
+    refused(bnnt("predict", bundle, digits / "*.jpg"), 2, "there is no file", "*.jpg")
+    refused(bnnt("predict", bundle, "-", "-"), 2, "cannot be read twice")
+    refused(bnnt("predict", bundle, "-", stdin=b""), 2, "standard input holds no image")
+    refused(bnnt("predict", bundle, "-", stdin=b"what is this"), 2, "- is not an image in one of the formats")
+    refused(bnnt("predict", bundle, digits / "notes.txt"), 2, "notes.txt is not an image")
 
 
 def test_recipes_are_listed_and_printed():

@@ -4,12 +4,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bnn_toolchain.data.images import load_images
+from bnn_toolchain.data.images import ImageReader, read_file
 from bnn_toolchain.errors import FileFormatError, UsageError
 from bnn_toolchain.input_spec import InputSpec
 
 GREY = InputSpec(4, 6, 1, (1.0,), (0.0,), ("a", "b"))
 COLOUR = InputSpec(4, 6, 3, (1.0,) * 3, (0.0,) * 3, ("a", "b"))
+
+
+def load_images(paths, spec):
+    """The images as the model takes them, and what is remarked."""
+    reader = ImageReader(spec.channels, (spec.height, spec.width), spec.fit)
+    return np.stack([reader.read(read_file(path), str(path)) for path in paths]), reader.remarks.lines()
 
 
 def load_image(path, spec):

@@ -1,4 +1,4 @@
-"""The benchmark measures what it says, and says so where that is an emulator."""
+"""The benchmark measures what it says, and nothing on an emulator."""
 
 import json
 import os
@@ -14,10 +14,9 @@ from bnn_toolchain.runtime.checks.bench_record import Benchmark, compare, read_b
 from bnn_toolchain.runtime.checks.benchmark import Plan, Run, benchmark, timing_of
 from bnn_toolchain.runtime.checks.peers import Peer, Round
 from bnn_toolchain.runtime.checks.twins import float_twin
-from bnn_toolchain.runtime.devices.qemu import find_qemu
+from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.engines.lce import session as lce
 from tests.runtime.networks import small_graph
-from tests.tools import needs_qemu
 
 GRAPH = small_graph()
 MODEL = onnx.to_bytes(GRAPH)
@@ -98,12 +97,9 @@ def test_an_lce_that_dies_while_it_is_sampled_loses_its_row_and_no_other(interpr
     assert calls == 4
 
 
-@needs_qemu
-def test_the_time_of_an_emulator_says_that_it_is_one():
-    found = benchmark(MODEL, find_qemu("cortex-a72"), Plan(rounds=1))
-    assert found.machine.emulated and [timing.engine for timing in found.timings] == ["native"]
-    assert any("qemu:cortex-a72 is an emulator: these times say nothing" in warning for warning in found.warnings)
-    assert not any(node.macs_per_cycle for node in found.profile)
+def test_no_latency_of_an_emulator():
+    with pytest.raises(UsageError, match=r"qemu:cortex-a72 is an emulator.*bnnt-run model.onnx --bench"):
+        benchmark(MODEL, Qemu(QEMU, "cortex-a72"))
 
 
 @pytest.mark.parametrize(
