@@ -10,8 +10,11 @@ from bnn_toolchain.converters import convert, onnx
 from bnn_toolchain.data.load import load_splits
 from bnn_toolchain.data.splits import Labelled
 from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.files import write_atomically
 from bnn_toolchain.models import float_config
 from bnn_toolchain.progress import Announce
+from bnn_toolchain.report.findings import gather
+from bnn_toolchain.report.page import render
 from bnn_toolchain.runtime.checks import validate as validation
 from bnn_toolchain.runtime.checks.bench_record import Timing
 from bnn_toolchain.runtime.checks.benchmark import Plan, benchmark
@@ -51,10 +54,11 @@ class DemoRow:
 
 @dataclass(frozen=True)
 class Demo:
-    """All rows, and why the emulated ARM CPU is not among them, if it is not."""
+    """All rows, why the emulated ARM CPU is not among them, if it is not, and the page about it all."""
 
     rows: tuple[DemoRow, ...]
     not_run: str
+    report: str
 
 
 def run_demo(out: Path, announce: Announce) -> Demo:
@@ -90,9 +94,15 @@ def run_demo(out: Path, announce: Announce) -> Demo:
     report = validation.validate(bundle.graph, contenders, test.images, test.labels, hidden_images=len(test))
     report.check()
     announce("measuring one image at a time on one thread")
-    timings = benchmark(bundle.model, plan=Plan(trained=out / "run")).timings
+    measured = benchmark(bundle.model, plan=Plan(trained=out / "run"), title=str(bundle.path))
+    timings, record = measured.timings, out / "bench.json"
+    write_atomically(record, measured.model_dump_json(indent=2).encode())
+    announce("writing the report")
+    devices = [] if not_run else [f"qemu:{ARM_CPU}"]
+    page = render(gather(out / "run", bundle.path, [record], out / "float", devices, announce))
+    write_atomically(out / "report.html", page.encode())
     binary = tuple(_row(row, timings, len(bundle.model)) for row in report.rows)
-    return Demo((*binary, _float_row(out / "float", test, timings)), not_run)
+    return Demo((*binary, _float_row(out / "float", test, timings)), not_run, str(out / "report.html"))
 
 
 def _train(recipe: Recipe, folder: Path) -> None:

@@ -60,9 +60,10 @@ MAY_IMPORT = {
     "model_path": f"{TRAINING} {BUNDLE}",
     "evaluation_images": f"{TRAINING} {RUNTIME}",
     "api": f"{TRAINING} {RUNTIME} study own_module model_path evaluation_images",
+    "report": f"{TRAINING} {RUNTIME} evaluation_images report",
     "prediction": f"{BASE} model_path data {ENGINES}",
-    "demo": f"{TRAINING} {RUNTIME} api",
-    "cli": f"{BASE} recipes api demo prediction study training converters.cost runtime",
+    "demo": f"{TRAINING} {RUNTIME} api report",
+    "cli": f"{BASE} recipes api demo prediction report study training converters.cost runtime",
 }
 
 

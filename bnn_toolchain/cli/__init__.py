@@ -19,6 +19,7 @@ from bnn_toolchain.cli.inspect import inspect
 from bnn_toolchain.cli.plot import plot
 from bnn_toolchain.cli.predict import predict
 from bnn_toolchain.cli.recipes import recipes
+from bnn_toolchain.cli.report import report
 from bnn_toolchain.cli.setup import setup
 from bnn_toolchain.cli.study import study
 from bnn_toolchain.cli.train import train
@@ -39,7 +40,7 @@ app = typer.Typer(
         "--debug, anywhere on the line, shows the traceback of an error."
     ),
 )
-for command in (demo, recipes, train, plot, study, inspect, export, validate, bench, predict, doctor, setup):
+for command in (demo, recipes, train, plot, study, inspect, export, validate, bench, predict, report, doctor, setup):
     app.command()(command)
 app.add_typer(device)
 

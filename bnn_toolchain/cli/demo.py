@@ -22,6 +22,9 @@ def demo(
     """
     from dataclasses import asdict
 
+    from bnn_toolchain.packages import require_extra
+
+    require_extra("demo", "mlxtend", "jinja2", "matplotlib")  # before minutes are spent
     from bnn_toolchain.demo import run_demo
 
     result = run_demo(out, note)
@@ -52,3 +55,4 @@ def demo(
     )
     if result.not_run:
         print(result.not_run)
+    print(f"{result.report}: the same and more, on a page to show")

@@ -72,8 +72,8 @@ def benchmark(
     plan = plan or Plan()
     if not device.timed:
         raise UsageError(
-            f"{device} is an emulator: its time says nothing about the CPU that it emulates; bench on the device itself "
-            "(--on ssh://…), or copy the bundle's target folder and model.onnx there and run: "
+            f"{device} is an emulator: its time says nothing about the CPU that it emulates; bench on the device "
+            "itself (--on ssh://…), or copy the bundle's target folder and model.onnx there and run: "
             "bnnt-run model.onnx --bench 2 --profile"
         )
     if not 1 <= plan.batch <= MOST_BATCH:

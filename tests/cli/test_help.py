@@ -16,6 +16,8 @@ COMMANDS = (
     "validate",
     "bench",
     "predict",
+    "report",
+    "device",
     "doctor",
     "setup",
 )
