@@ -109,6 +109,7 @@ def start_board(folder: Path, path: str = "", *lines: str) -> Board:
     if os.getuid() == 0:
         Path("/run/sshd").mkdir(exist_ok=True)
     with (folder / "log").open("wb") as log:
+        assert SSHD is not None
         command = [SSHD, "-D", "-e", "-f", folder / "sshd_config"]
         server = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     for _ in range(100):

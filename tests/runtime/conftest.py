@@ -7,14 +7,14 @@ import pytest
 
 from tests.runtime import adb as stand_in
 from tests.runtime.board import start_board, stop_board
-from tests.tools import SSHD
+from tests.tools import NO_BOARD, has_board
 
 
 @pytest.fixture
 def boards(monkeypatch, tmp_path):
     """Starts boards, and lets this process reach the newest as "board"."""
-    if shutil.which(SSHD) is None:
-        pytest.skip("sshd is not here: apt install openssh-server")
+    if not has_board:
+        pytest.skip(NO_BOARD)
     started = []
 
     def start(path="", *lines):
@@ -40,6 +40,8 @@ def board(boards):
 @pytest.fixture
 def phone(monkeypatch, tmp_path):
     """The stand-in for adb on the path, and "phone" in the devices file; the value is the folder on the phone."""
+    if shutil.which("uname") is None:  # the phone's shell is this machine's
+        pytest.skip("uname is not here: apt install coreutils")
     programs = tmp_path / "adb-bin"
     programs.mkdir()
     program = programs / "adb"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import json
 from ctypes import byref, c_size_t, c_uint8, c_void_p
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import BnntError, FileFormatError, Unsupported, UsageError
+from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.runtime.engines.contract import Contract
 from bnn_toolchain.runtime.engines.native import abi
 from bnn_toolchain.runtime.engines.native.abi import Workers
@@ -92,6 +94,19 @@ class NativeSession:
     def image_shape(self) -> tuple[int, int, int]:
         """Shape of one image, uint8 (H, W, C)."""
         return (self._info.height, self._info.width, self._info.channels)
+
+    @property
+    def spec(self) -> InputSpec:
+        """The size, normalisation and class names that the file brings.
+
+        Raises:
+            FileFormatError: the file's words about its input are none.
+        """
+        text = ctypes.string_at(self._info.input, self._info.input_bytes)
+        try:
+            return InputSpec.from_json(json.loads(text))
+        except (ValueError, RecursionError) as error:
+            raise FileFormatError(f"the model's input is not described: {error}") from error
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The model's output for uint8 ``images`` [N, H, W, C]: float32 [N, F], or [N, C, H, W].
