@@ -67,7 +67,9 @@ def find_images(words: Sequence[str]) -> list[str]:
         elif matching := sorted(path for path in glob(word, recursive=True) if Path(path).is_file()):  # noqa: PTH207
             found += matching
         else:
-            raise UsageError(f"there is no file {word}: give image files, folders, patterns or - for standard input")
+            raise UsageError(
+                f"cannot read {word}: there is no such file; give image files, folders, patterns or -, standard input"
+            )
     if found.count(STDIN) > 1:
         raise UsageError("standard input, -, holds one image: it cannot be read twice")
     return found

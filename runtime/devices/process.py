@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -67,7 +68,11 @@ def run_script(script: str) -> bytes:
     Raises:
         Unavailable: there is no shell, or the script fails.
     """
-    answer = talk(["sh", "-c", script], "this machine's shell", limit=PRINTED, seconds=60)
+    # The system's own programs are there even where PATH names few.
+    path = os.pathsep.join(filter(None, (os.environ.get("PATH"), os.defpath)))
+    answer = talk(
+        ["sh", "-c", f"PATH={shlex.quote(path)}\n{script}"], "this machine's shell", limit=PRINTED, seconds=60
+    )
     if answer.code:
         raise Unavailable(f"this machine's shell ended with {answer.code}: {answer.complaint}")
     return answer.printed

@@ -238,7 +238,7 @@ def test_predict_says_what_is_no_image(work, digits, tmp_path):
     (tmp_path / "empty").mkdir()
     bundle = work / "bundle"
     refused(bnnt("predict", bundle, tmp_path / "empty"), 2, "no images in the folder")
-    refused(bnnt("predict", bundle, digits / "*.jpg"), 2, "there is no file", "*.jpg")
+    refused(bnnt("predict", bundle, digits / "*.jpg"), 2, "cannot read", "*.jpg")
     refused(bnnt("predict", bundle, "-", "-"), 2, "cannot be read twice")
     refused(bnnt("predict", bundle, "-", stdin=b""), 2, "standard input holds no image")
     refused(bnnt("predict", bundle, "-", stdin=b"what is this"), 2, "- is not an image in one of the formats")

@@ -17,7 +17,7 @@ from tests.cli.command import bnnt
 from tests.lce import foreign
 from tests.native.elf import dynamic
 from tests.runtime.board import start_board, stop_board
-from tests.tools import needs_qemu, needs_sshd
+from tests.tools import needs, needs_qemu, needs_sshd
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 SYSROOT = Path("/usr/aarch64-linux-gnu")
@@ -28,6 +28,7 @@ needs_sysroot = pytest.mark.skipif(
     not (SYSROOT / "lib" / "ld-linux-aarch64.so.1").exists(), reason="no arm64 libc: apt install libc6-arm64-cross"
 )
 needs_stb = pytest.mark.skipif(not STB.exists(), reason="stb_image.h is not here: apt install libstb-dev")
+needs_coreutils = needs("dirname", "coreutils")
 needs_jni = pytest.mark.skipif(not JNI.exists(), reason="jni.h is not here: apt install android-libnativehelper-dev")
 
 
@@ -149,6 +150,7 @@ def android(bundle, tmp_path_factory):
 
 
 @needs_jni
+@needs_coreutils
 def test_android_libraries_ask_for_each_other_alone(android):
     """Nothing of a C library but what bnnt.h names, so that any version of Android has it."""
     own = dynamic(android / "libbnnt_jni.so")

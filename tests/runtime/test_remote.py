@@ -188,12 +188,14 @@ def test_a_runner_stands_in_front_of_programs(board, tmp_path):
 
 def test_what_talks_too_much_or_too_long_is_stopped():
     with pytest.raises(Unavailable, match="it answers without end: more than 100 bytes"):
-        talk.talk(["yes"], "it", limit=100, seconds=10)
+        talk.talk(["sh", "-c", "while :; do echo y; done"], "it", limit=100, seconds=10)
     with pytest.raises(Unavailable, match="it gave no answer within 1 seconds"):
-        talk.talk(["sleep", "100"], "it", limit=100, seconds=1)
+        talk.talk(["sh", "-c", "read line"], "it", limit=100, seconds=1)
     with pytest.raises(Unavailable, match="no-such-program cannot start: No such file"):
         talk.talk(["no-such-program"], "it", limit=100, seconds=1)
-    answer = talk.talk(["sh", "-c", "cat; echo oops >&2; exit 3"], "it", limit=100, seconds=9, send=Path(os.devnull))
+    answer = talk.talk(
+        ["sh", "-c", "read line; echo oops >&2; exit 3"], "it", limit=100, seconds=9, send=Path(os.devnull)
+    )
     assert (answer.code, answer.printed, answer.complaint) == (3, b"", "oops")
 
 
