@@ -27,6 +27,33 @@ def seeded():
 
 
 @pytest.fixture(scope="session")
+def lowered(tmp_path_factory):
+    """The lowered graph of ``tests.networks.random_network(seed)``, which whoever needs it first in this run makes.
+
+    Hundreds take minutes, and three modules, which may run beside each other, look at the same ones. Whoever brings
+    the module gets it lowered in any case.
+    """
+    from bnn_toolchain.converters import convert
+    from bnn_toolchain.converters.onnx import from_bytes, to_bytes
+    from bnn_toolchain.files import write_atomically
+    from tests.networks import random_network
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "lowered"
+    folder.mkdir(exist_ok=True)
+
+    def graph(seed, module=None, spec=None):
+        path = folder / f"{seed}.onnx"
+        if module is None and path.exists():
+            return from_bytes(path.read_bytes())
+        made = convert(*(random_network(seed) if module is None else (module, spec)))
+        write_atomically(path, to_bytes(made))
+        return made
+
+    return graph
+
+
+@pytest.fixture(scope="session")
 def interpreter():
     """LCE's own interpreter, installed once; there is none for ARM64."""
     from bnn_toolchain.runtime.engines.lce import environment as lce_environment

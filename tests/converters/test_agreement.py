@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.converters.onnx import from_bytes, to_bytes
 from bnn_toolchain.converters.reference import run_hidden
@@ -16,12 +15,12 @@ SHARES = 8
 
 
 @pytest.mark.parametrize("share", range(SHARES))
-def test_every_hidden_bit_of_random_networks(share):
+def test_every_hidden_bit_of_random_networks(lowered, share):
     torch.set_num_threads(1)
     compared = 0
     for seed in range(share, NETWORKS, SHARES):
         module, spec = random_network(seed)
-        graph = convert(module, spec)
+        graph = lowered(seed, module, spec)
         images = np.random.default_rng(seed).integers(0, 256, (3, *spec.shape), dtype=np.uint8)
         images[0] = 255 * (seed % 2)
         torch_logits, torch_hidden = hidden_bits(module, images, spec)

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_toolchain.converters import convert, lce
+from bnn_toolchain.converters import lce
 from bnn_toolchain.converters.graph.graph import same_graph
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.errors import Unsupported
 from bnn_toolchain.runtime.engines.lce import session as engine
-from tests.networks import random_network
 
 from .layers import branches
 
@@ -39,12 +38,11 @@ def test_a_sweep_of_layer_configurations(interpreter, seed):
         assert check(graph, data, images, kernel) >= 2 * SHARE
 
 
-def test_random_networks_from_torch(interpreter):
+def test_random_networks_from_torch(interpreter, lowered):
     torch.set_num_threads(1)
     compared = 0
     for seed in range(36):
-        module, spec = random_network(seed)
-        graph = convert(module, spec)
+        graph = lowered(seed)
         try:
             data = lce.to_bytes(graph)
         except Unsupported as error:
@@ -52,7 +50,7 @@ def test_random_networks_from_torch(interpreter):
             continue
         assert same_graph(lce.from_bytes(data), graph)
         grouped = any(getattr(getattr(n.op, "conv", n.op), "group", 1) > 1 for n in graph.nodes)
-        images = np.random.default_rng(seed).integers(0, 256, (2, *spec.shape), dtype=np.uint8)
+        images = np.random.default_rng(seed).integers(0, 256, (2, *graph.spec.shape), dtype=np.uint8)
         kernel = tuple(engine.KERNELS)[0 if grouped else seed % 3]
         compared += check(graph, data, images, kernel)
     assert compared > 30

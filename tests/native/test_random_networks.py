@@ -8,14 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
 from bnn_toolchain.runtime.engines.native.library import load
 from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import Target
 from tests.converters.graphs import fused, mixed
-from tests.networks import random_network
 from tests.tools import QEMU, needs_qemu
 
 from .host import expected_kernel_sets, kernel
@@ -27,14 +25,14 @@ CPUS = ("cortex-a53", "cortex-a72")
 
 
 @pytest.fixture(scope="module")
-def networks(tmp_path_factory):
+def networks(tmp_path_factory, lowered):
     """One folder a network: model.onnx and golden vectors."""
     torch.set_num_threads(1)
     root = tmp_path_factory.mktemp("networks")
     folders = [root / str(seed) for seed in range(NETWORKS)]
     for seed, folder in enumerate(folders):
         folder.mkdir()
-        graph = convert(*random_network(seed))
+        graph = lowered(seed)
         pixels = np.random.default_rng(seed).integers(0, 256, (3, *graph.spec.shape), dtype=np.uint8)
         pixels[0] = 255 * (seed % 2)
         (folder / "model.onnx").write_bytes(to_bytes(graph))
