@@ -164,6 +164,7 @@ def validate_model(
     module: nn.Module | None = None,
     announce: Announce = silent,
     progress: Progress = uncounted,
+    sending: Progress = uncounted,
 ) -> ValidationReport:
     """Compare ``engines`` on ``device`` with the reference, on the first ``samples`` test images (None: all).
 
@@ -173,7 +174,8 @@ def validate_model(
     None on 100 of them, and on a device, which sends digests, on all. There the golden vectors are checked first.
 
     The images are those that the run of a bundle's model was tested on; if it or they are not there any more, or
-    changed, the bundle's golden images. A model file is compared on random ones. ``announce`` is told.
+    changed, the bundle's golden images. A model file is compared on random ones. ``announce`` is told; ``progress``
+    the number of images, ``sending`` how many bytes of a file went to the device.
 
     Raises:
         UsageError: a name that does not exist, an engine that the device does not run, or a module that cannot run.
@@ -187,7 +189,7 @@ def validate_model(
 
     names = [engine_name(engine) for engine in engines or ["native"] if module is None or engine != "torch"]
     opened = open_model(model) if model.is_file() else open_bundle(model)  # before a device is asked for anything
-    with open_device(device, announce) as where:
+    with open_device(device, announce, sending) as where:
         hidden = hidden if hidden is not None else HIDDEN_IMAGES if where.here else sys.maxsize
         return _compare(
             model,
@@ -293,11 +295,13 @@ def bench_model(
     lce_binary: Path | None = None,
     announce: Announce = silent,
     progress: Progress = uncounted,
+    sending: Progress = uncounted,
 ) -> Benchmark:
     """Time ``model``, a path or the name of a recipe, on ``device``, beside rivals and the same network in float.
 
     A recipe stands for its network before training: what it costs does not depend on its weights. Without ``rivals``
-    all are timed on this machine, and none on a device. ``progress`` is told the rounds.
+    all are timed on this machine, and none on a device. ``progress`` is told the rounds, ``sending`` as
+    :func:`validate_model`.
 
     Raises:
         As :func:`bnn_toolchain.model_path.open_model`, :func:`bnn_toolchain.model_path.untrained` and
@@ -312,7 +316,7 @@ def bench_model(
 
     bundle = open_bundle(Path(model)) if (Path(model) / "manifest.json").is_file() else None
     graph = _model_or_recipe(model) if bundle is None else bundle.graph
-    with open_device(device, announce) as where:
+    with open_device(device, announce, sending) as where:
         built = None if bundle is None else target_for(bundle, where)
         plan = Plan(
             batch=batch,

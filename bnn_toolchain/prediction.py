@@ -82,11 +82,12 @@ def predict_images(
     top: int = 1,
     announce: Announce = silent,
     progress: Progress = uncounted,
+    sending: Progress = uncounted,
 ) -> list[Prediction]:
     """Classify ``images``, as :func:`find_images` reads them, with the native engine on ``device``.
 
     Each prediction holds the ``top`` best classes. ``announce`` is told how images were fitted to the model's input,
-    ``progress`` the number of images.
+    ``progress`` the number of images, ``sending`` how many bytes of a file went to the device.
 
     Raises:
         As :func:`find_images`, :func:`bnn_toolchain.model_path.open_model`,
@@ -98,7 +99,7 @@ def predict_images(
     spec = graph.spec
     reader = ImageReader(spec.channels, (spec.height, spec.width), spec.fit)
     predictions = []
-    with open_device(device, announce) as where:
+    with open_device(device, announce, sending) as where:
         data = onnx.to_bytes(graph)
         session: Session = (
             native.load(data)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bars
 from bnn_toolchain.runtime.devices.device import FORMS
 
 if TYPE_CHECKING:
@@ -54,9 +54,16 @@ def bench(
         return
     if model is None:
         raise UsageError("give a model to time, or two files of earlier times to --compare")
-    with progress_bar("timing") as progress:
+    with progress_bars("timing", "sending") as (progress, sending):
         benchmark = bench_model(
-            model, on, rivals=engine, batch=batch, lce_binary=binary, announce=note, progress=progress
+            model,
+            on,
+            rivals=engine,
+            batch=batch,
+            lce_binary=binary,
+            announce=note,
+            progress=progress,
+            sending=sending,
         )
     if json:
         print_json(benchmark.model_dump(mode="json"))

@@ -6,11 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bnn_toolchain.progress import Progress
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of tables.")]
 
@@ -41,12 +44,16 @@ def note(message: str) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[Progress]:
-    """A bar on stderr while something long goes on; it is told how much is done, of how much."""
+def progress_bars(*works: str) -> Iterator[tuple[Progress, ...]]:
+    """Bars on stderr, one for each kind of long work, from the moment that it is told how much is done, of how much."""
     from rich.console import Console
-    from rich.progress import Progress as Bar
+    from rich.progress import Progress as Bars
 
     console = Console(stderr=True)
-    with Bar(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(what, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+    with Bars(console=console, transient=True, disable=not console.is_terminal) as bars:
+        tasks = [bars.add_task(work, total=None, visible=False) for work in works]
+
+        def show(task: TaskID) -> Progress:
+            return lambda done, total: bars.update(task, completed=done, total=total, visible=True)
+
+        yield tuple(show(task) for task in tasks)

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bars
 from bnn_toolchain.runtime.devices.device import FORMS
 
 
@@ -30,8 +30,8 @@ def predict(
     with named_packages():
         from bnn_toolchain.prediction import predict_images
 
-    with progress_bar("classifying") as progress:
-        predictions = predict_images(model, images, on, top, note, progress)
+    with progress_bars("classifying", "sending") as (progress, sending):
+        predictions = predict_images(model, images, on, top, note, progress, sending)
     if json:
         print_json(
             [

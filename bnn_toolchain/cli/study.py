@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bars
 from bnn_toolchain.study.questions import Budget, QuestionName
 
 
@@ -39,7 +39,7 @@ def study(
 
     folder = out if out is not None else Path("studies") / question.value
     try:
-        with progress_bar("runs") as progress:
+        with progress_bars("runs") as (progress,):
             answer = ask_question(
                 question,
                 folder,

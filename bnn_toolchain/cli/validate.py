@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bar
+from bnn_toolchain.cli.output import Json, note, print_json, print_table, progress_bars
 from bnn_toolchain.runtime.devices.device import FORMS
 from bnn_toolchain.runtime.engines.names import ENGINES
 
@@ -58,8 +58,10 @@ def validate(
     count = None if samples == "all" else int(samples[:9])
 
     own = None if module is None else module_for(model, module, note)
-    with progress_bar("comparing") as progress:
-        report = validate_model(model, engine or (), on, count, hidden, module=own, announce=note, progress=progress)
+    with progress_bars("comparing", "sending") as (progress, sending):
+        report = validate_model(
+            model, engine or (), on, count, hidden, module=own, announce=note, progress=progress, sending=sending
+        )
     if json:
         print_json([asdict(row) for row in report.rows])
     else:

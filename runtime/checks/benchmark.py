@@ -85,7 +85,7 @@ def benchmark(
         file = folder / "model.onnx"
         file.write_bytes(model)
         before = read_facts(device.script(FACTS), str(device))
-        places = _places(before, device)
+        places = places_of(before, device)
         if device.here and places[-1].core is not None:
             stack.enter_context(_pinned(places[-1].core))
         if plan.trained is not None:
@@ -109,7 +109,7 @@ def benchmark(
         yardstick=tuple(round_.yardstick or 0.0 for round_ in runs[0].rounds),
         timings=tuple(timing_of(run, real) for run in runs),
         missing=(*missing, *lost),
-        warnings=tuple(_warnings(device, before, after)),
+        warnings=tuple(warnings_of(device, before, after)),
         joules=joules,
         profile=tuple(
             ProfiledNode(
@@ -125,7 +125,7 @@ def benchmark(
     )
 
 
-def _places(facts: Facts, device: Device) -> list[Pinned]:
+def places_of(facts: Facts, device: Device) -> list[Pinned]:
     """A core of each kind, the last of its kind: the first ones serve interrupts. The fastest kind comes last."""
     allowed = os.sched_getaffinity(0) if device.here else None
     places = []
@@ -293,7 +293,7 @@ def _state(facts: Facts) -> State:
     )
 
 
-def _warnings(device: Device, before: Facts, after: Facts) -> Iterator[str]:
+def warnings_of(device: Device, before: Facts, after: Facts) -> Iterator[str]:
     if device.emulated:
         yield f"{device} is an emulator: these times say nothing about the CPU that it emulates"
     if words := after.state.throttled or before.state.throttled:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import hashlib
+import os
 import platform
 import secrets
 import select
@@ -21,7 +21,7 @@ from bnn_toolchain.runtime.devices import scripts
 from bnn_toolchain.runtime.devices.facts import Facts, read_facts
 from bnn_toolchain.runtime.devices.process import PRINTED, TIMEOUT
 from bnn_toolchain.runtime.devices.shell import Shell, remedy
-from bnn_toolchain.runtime.devices.talk import start, stop, talk
+from bnn_toolchain.runtime.devices.talk import printable, start, stop, talk
 from bnn_toolchain.runtime.targets.target import Arch
 
 ANSWER = 60  # seconds for a script that does next to nothing
@@ -106,7 +106,7 @@ class Remote:
             parts[name], rest = rest[: int(size)], rest[int(size) :]
         if rest:
             raise _nonsense(self)
-        said = (parts[".complaint"] or b"")[-500:].decode("utf-8", "replace").strip()
+        said = printable((parts[".complaint"] or b"")[-500:])
         self._judge(program, int(number), said)
         for name, path in receive.items():
             content = parts[name]
@@ -202,7 +202,7 @@ def lines(shell: Shell, last: str | None, script: str, arguments: Sequence[str])
     Raises:
         Unavailable: as :func:`ask`, or it is not there.
     """
-    found = ask(shell, script, arguments).decode("utf-8", "replace").splitlines()
+    found = printable(ask(shell, script, arguments)).splitlines()
     if last is None:
         return found
     if not found or found[-1] != last:
@@ -225,7 +225,8 @@ def held(shell: Shell, folder: str) -> Iterator[None]:
         Unavailable: somebody is, whom the message names; or the folder cannot be used.
     """
     lines(shell, "prepared", scripts.PREPARE, (folder,))
-    owner = f"{getpass.getuser()} at {platform.node()} since {time.strftime('%H:%M:%S')}"
+    user = os.environ.get("USER") or os.environ.get("LOGNAME") or f"user {os.getuid()}"
+    owner = f"{user} at {platform.node()} since {time.strftime('%H:%M:%S')}"
     process = start(shell.command(scripts.HOLD, (folder, owner)))
     try:
         answer = _first_lines(process, shell)
@@ -235,7 +236,7 @@ def held(shell: Shell, folder: str) -> Iterator[None]:
         if answer != ["held"]:
             assert process.stderr is not None
             code = process.wait(ANSWER)
-            complaint = process.stderr.read(SHORT).decode("utf-8", "replace").strip()
+            complaint = printable(process.stderr.read(SHORT))
             raise _failed(shell, code, complaint, folder) if code else _nonsense(shell)
         yield
     finally:
@@ -253,7 +254,7 @@ def _first_lines(process: subprocess.Popen[bytes], shell: Shell) -> list[str]:
         if not piece:
             break
         said += piece
-    return said.decode("utf-8", "replace").splitlines()
+    return printable(said).splitlines()
 
 
 def _release(process: subprocess.Popen[bytes]) -> None:

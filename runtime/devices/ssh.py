@@ -15,11 +15,12 @@ from pathlib import Path
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.progress import Progress
 from bnn_toolchain.runtime.devices.shell import quoted, remedy
-from bnn_toolchain.runtime.devices.talk import talk
+from bnn_toolchain.runtime.devices.talk import printable, talk
 
 ADDRESS = re.compile(r"ssh://([A-Za-z0-9_][\w.-]*@)?([A-Za-z0-9_][\w.-]*|\[[0-9A-Fa-f:.]+\])(:\d{1,5})?", re.ASCII)
 HOST = re.compile(r"([A-Za-z0-9_][\w.-]*@)?[A-Za-z0-9_][\w.-]*", re.ASCII)
 CONNECT = 10  # seconds until a host that says nothing is given up
+ANSWER = 60  # seconds until a host that asks for no password must have let us in
 SECONDS = 600  # for sending one file
 LOST = 255  # ssh's own exit code
 OPTIONS = (
@@ -114,15 +115,23 @@ def connect(address: str) -> Iterator[Ssh]:
         shell = Ssh(program, address, Path(folder) / "master")
         # Should this process be killed, the master ends after a while without a command.
         master = [program, *OPTIONS, "-M", "-N", "-f", "-S", str(shell.socket), "-o", "ControlPersist=30"]
-        if not sys.stdin.isatty():
+        asks = sys.stdin.isatty()
+        if not asks:
             master += ["-o", "BatchMode=yes"]
         complaint = Path(folder) / "stderr"
-        with complaint.open("wb") as stderr:  # a pipe would stay open as long as the master lives
-            code = subprocess.run(
-                [*master, "--", address], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=stderr
-            ).returncode
+        try:
+            with complaint.open("wb") as stderr:  # a pipe would stay open as long as the master lives
+                code = subprocess.run(
+                    [*master, "--", address],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    timeout=None if asks else ANSWER,
+                ).returncode
+        except subprocess.TimeoutExpired as error:
+            raise Unavailable(f"{address}: it lets nobody in within {ANSWER} seconds: is it busy?") from error
         if code:
-            text = complaint.read_text(encoding="utf-8", errors="replace")[-4000:].strip()
+            text = printable(complaint.read_bytes()[-4000:])
             raise Unavailable(shell.trouble(LOST, text) or text)
         try:
             yield shell

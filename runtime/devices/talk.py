@@ -84,7 +84,13 @@ def talk(
             raise Unavailable(f"{who} does not end: is it busy, or gone?") from error
     finally:
         stop(process)
-    return Answer(code, bytes(printed), complaint.decode("utf-8", "replace").strip())
+    return Answer(code, bytes(printed), printable(complaint))
+
+
+def printable(text: bytes | bytearray) -> str:
+    """What somebody else said, as it may be shown: no character of it moves a cursor or colours a terminal."""
+    lines = text.decode("utf-8", "replace").splitlines()
+    return "\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines).strip()
 
 
 def start(command: Sequence[str]) -> subprocess.Popen[bytes]:

@@ -4,19 +4,25 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.errors import FileFormatError, UsageError
+from bnn_toolchain.errors import BadAnswer, FileFormatError, UsageError
 from bnn_toolchain.runtime.checks.bench_record import Benchmark, compare, read_benchmark
-from bnn_toolchain.runtime.checks.benchmark import Plan, Run, benchmark, timing_of
-from bnn_toolchain.runtime.checks.peers import Peer, Round
+from bnn_toolchain.runtime.checks.benchmark import Plan, Run, benchmark, places_of, timing_of, warnings_of
+from bnn_toolchain.runtime.checks.peers import Peer, Pinned, Round, lce_there
 from bnn_toolchain.runtime.checks.twins import float_twin
+from bnn_toolchain.runtime.devices.facts import read_facts
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
+from bnn_toolchain.runtime.devices.scripts import FACTS
 from bnn_toolchain.runtime.engines.lce import session as lce
+from tests.runtime.board import shell_program
 from tests.runtime.networks import small_graph
+from tests.runtime.test_named import PI
 
 GRAPH = small_graph()
 MODEL = onnx.to_bytes(GRAPH)
@@ -138,3 +144,43 @@ def test_hostile_numbers_are_no_times(tmp_path):
     document["timings"] = []
     with pytest.raises(UsageError, match="no engine and network in common"):
         compare(found, Benchmark.model_validate_json(json.dumps(document)))
+
+
+class Board(Local):
+    """A board by its facts alone."""
+
+    here, arch = False, "arm64"
+
+
+def test_each_kind_of_core_is_measured_and_the_last_is_the_fastest():
+    facts = read_facts(PI.encode(), "pi")
+    assert places_of(facts, Board()) == [Pinned("cortex-a53", 2), Pinned("cortex-a72", 0)]
+    assert places_of(replace(facts, cores=()), Board()) == [Pinned("", None)]
+    own = os.sched_getaffinity(0)
+    assert all(place.core in own for place in places_of(read_facts(Local().script(FACTS), "local"), Local()))
+
+
+def test_a_board_that_slows_itself_down_says_so():
+    hot = read_facts(PI.encode(), "pi")
+    cool = read_facts(PI.replace("0x50005", "0x0").replace("ondemand", "powersave").encode(), "pi")
+    assert not list(warnings_of(Board(), replace(cool, state=replace(cool.state, governors=())), cool))
+    (weak,) = warnings_of(Board(), replace(hot, state=replace(hot.state, throttled="")), hot)
+    assert weak == "the device slowed itself down while it was measured: its power supply is too weak, it is throttled"
+    (slow,) = warnings_of(Board(), cool, cool)
+    assert slow.startswith("the governor powersave keeps the CPU slow")
+    busy = replace(cool, state=replace(cool.state, governors=(), throttle_counts=3))
+    (counted,) = warnings_of(Board(), replace(busy, state=replace(busy.state, throttle_counts=2)), busy)
+    assert "too hot" in counted
+
+
+def test_the_benchmark_of_lce_on_a_device_is_read_by_its_average(tmp_path):
+    """A script stands in for lce_benchmark_model, which no board was at hand for."""
+    model = tmp_path / "model.tflite"
+    model.write_bytes(b"a model")
+    words = "Inference timings in us: Init: 512, First inference: 3207, Warmup (avg): 3178.2, Inference (avg): 3141.5"
+    text = f'[ "$1 $2" = "--graph=model.tflite --num_threads=1" ] && read line < model.tflite; echo "INFO: {words}"'
+    sample = lce_there(shell_program(tmp_path, text), model, Local()).sample()
+    assert sample.cpu is None and sample.wall.tolist() == [pytest.approx(3141.5e-6)]
+    for text in ("echo INFO", "echo 'Inference (avg): 0'", "echo 'Inference (avg): 1e999'"):
+        with pytest.raises(BadAnswer, match=r"printed no 'Inference \(avg\)': is it lce_benchmark_model"):
+            lce_there(shell_program(tmp_path, text), model, Local()).sample()

@@ -121,7 +121,7 @@ def test_two_at_once_are_told_apart(device):
     name, work = device
     with (
         open_device(name),
-        pytest.raises(Unavailable, match=r"is busy: \w+ at .* since .* is at work in"),
+        pytest.raises(Unavailable, match=r"is busy: .+ at .* since .* is at work in"),
         open_device(name),
     ):
         pass  # fmt: skip
@@ -197,6 +197,13 @@ def test_what_talks_too_much_or_too_long_is_stopped():
         ["sh", "-c", "read line; echo oops >&2; exit 3"], "it", limit=100, seconds=9, send=Path(os.devnull)
     )
     assert (answer.code, answer.printed, answer.complaint) == (3, b"", "oops")
+
+
+def test_what_a_device_says_cannot_write_on_the_terminal(device, tmp_path):
+    text = "printf '\\033[2J\\033]0;mine\\007gone\\rno\\n' >&2; exit 3"
+    with open_device(device[0]) as opened, pytest.raises(CheckFailed) as failure:
+        opened.run(shell_program(tmp_path, text), (), {}, {})
+    assert all(c.isprintable() or c == "\n" for c in str(failure.value)) and "gone" in str(failure.value)
 
 
 def test_the_scripts_are_what_any_shell_reads():
