@@ -83,6 +83,9 @@ class ProfiledNode(Strict):
     seconds: float
     macs: int  # multiply-accumulates of one image
     macs_per_cycle: float | None  # None on an emulator
+    share_of_peak: (
+        float | None
+    )  # of what the kernel set's instructions do on registers alone; None where it is not known
 
 
 class Benchmark(Strict):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -33,6 +33,7 @@ from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.devices.facts import Facts, read_facts
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.scripts import FACTS
+from bnn_toolchain.runtime.engines.native.printed import Profile
 from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import oldest_target
 
@@ -98,7 +99,6 @@ def benchmark(
         after = read_facts(device.script(FACTS), str(device))
     real = next((run for run in runs if run.peer.network == "float"), None)
     cost = {row.name: row.binary_macs + row.other_macs for row in cost_of(graph, len(model)).rows}
-    hertz = profiled.megahertz * 1e6 if profiled is not None and not device.emulated else None
     return Benchmark(
         bnnt=metadata.version("bnnt"),
         model=title,
@@ -111,18 +111,25 @@ def benchmark(
         missing=(*missing, *lost),
         warnings=tuple(warnings_of(device, before, after)),
         joules=joules,
-        profile=tuple(
-            ProfiledNode(
-                name=node.name,
-                op=node.op,
-                kernel=node.kernel,
-                seconds=node.wall_us * 1e-6,
-                macs=cost.get(node.name, 0),
-                macs_per_cycle=_per_cycle(cost.get(node.name, 0), node.wall_us * 1e-6, hertz),
-            )
-            for node in (profiled.nodes if profiled is not None else ())
-        ),
+        profile=() if profiled is None else tuple(_nodes(profiled, cost, device.emulated)),
     )
+
+
+def _nodes(profiled: Profile, cost: Mapping[str, int], emulated: bool) -> Iterator[ProfiledNode]:
+    """The nodes' times, with what they do in a cycle."""
+    for node in profiled.nodes:
+        macs, cycles = cost.get(node.name, 0), node.wall_us * profiled.megahertz
+        rate = macs / cycles if macs and cycles and not emulated else None
+        peak = profiled.peaks.get(node.kernel.split(" ")[0], 0) / 1000
+        yield ProfiledNode(
+            name=node.name,
+            op=node.op,
+            kernel=node.kernel,
+            seconds=node.wall_us * 1e-6,
+            macs=macs,
+            macs_per_cycle=rate,
+            share_of_peak=rate / peak if rate is not None and peak else None,
+        )
 
 
 def places_of(facts: Facts, device: Device) -> list[Pinned]:
@@ -263,10 +270,6 @@ def _joules(device: Device, peer: Peer, before: Facts) -> float | None:
     images = sum(len(peer.sample().wall) for _ in range(10))
     end = read_facts(device.script(FACTS), str(device)).state.joules
     return (end - start) / images if start is not None and end is not None and end > start else None
-
-
-def _per_cycle(macs: int, seconds: float, hertz: float | None) -> float | None:
-    return macs / (seconds * hertz) if hertz and macs and seconds > 0 else None
 
 
 def _machine(device: Device, before: Facts, after: Facts) -> Machine:

@@ -131,6 +131,15 @@ def _hash_of(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
+def _peak_sources(target: Target) -> list[tuple[Path, tuple[str, ...]]]:
+    """The loops on registers of each kernel set, with the set's flags."""
+    return [
+        (source, folder.flags)
+        for folder in _LIBRARY[target.arch]
+        for source in (SOURCES / _PROGRAM).glob(f"peaks/{Path(folder.path).name}.cpp")
+    ]
+
+
 def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done: Path) -> None:
     """Make ``libbnnt.so`` and ``bnnt-run`` in the folder ``done``; ``objects`` is for what that takes.
 
@@ -141,7 +150,7 @@ def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done
     compiler = (*command, *_zig_target(target, command))
     library = library_sources(target)
     program = [(source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
-    made = _compile(target, command, [*library, *program], objects)
+    made = _compile(target, command, [*library, *program, *_peak_sources(target)], objects)
     _run((*compiler, *_LINK_LIBRARY, *made[: len(library)], "-o", str(done / "libbnnt.so")))
     _run((*compiler, *_LINK_PROGRAM, *made, "-o", str(done / "bnnt-run")))
 
@@ -153,13 +162,8 @@ def compile_kernel_programs(target: Target, command: tuple[str, ...], objects: P
         As :func:`compile_engine`.
     """
     compiler = (*command, *_zig_target(target, command))
-    peaks = [
-        (source, folder.flags)
-        for folder in _LIBRARY[target.arch]
-        for source in TESTS.glob(f"peaks/{Path(folder.path).name}.cpp")
-    ]
     programs = sorted(TESTS.glob("*.cpp"))
-    sources = [*library_sources(target), *peaks, *((source, ()) for source in programs)]
+    sources = [*library_sources(target), *_peak_sources(target), *((source, ()) for source in programs)]
     made = _compile(target, command, sources, objects)
     shared = made[: -len(programs)]
     for source, program in zip(programs, made[-len(programs) :], strict=True):

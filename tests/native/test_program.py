@@ -106,6 +106,9 @@ def test_bench_and_profile(run):
     assert [node["name"] for node in found["profile"]["nodes"]][:2] == ["input", "first"]
     assert all(node["kernel"] and node["wall_us"] >= 0 for node in found["profile"]["nodes"])
     assert 100 < found["profile"]["megahertz"] < 10_000
+    peaks = found["profile"]["peaks"]
+    assert set(peaks) == (set() if expected_kernel_sets()[0] == "portable" else {"bits", "narrow", "real"})
+    assert all(1000 < peak < 1_000_000 for peak in peaks.values())
 
 
 def test_bench_of_batches_on_one_core(run, folder):

@@ -20,6 +20,7 @@ from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.devices.qemu import QEMU, Qemu
 from bnn_toolchain.runtime.devices.scripts import FACTS
 from bnn_toolchain.runtime.engines.lce import session as lce
+from bnn_toolchain.runtime.engines.native.library import kernel_sets
 from tests.runtime.board import shell_program
 from tests.runtime.networks import small_graph
 from tests.runtime.test_named import PI
@@ -49,6 +50,11 @@ def test_every_engine_and_node_is_timed():
     assert [node.name for node in found.profile] == [node.name for node in GRAPH.nodes]
     assert 0 < sum(node.seconds for node in found.profile) < 10 * binary.wall.median
     assert any(node.macs_per_cycle for node in found.profile if node.macs)
+    shares = [node.share_of_peak for node in found.profile if node.kernel.startswith("bits ")]
+    if kernel_sets()[0] == "portable":  # compilers choose its instructions: it has no peak
+        assert not any(shares)
+    else:
+        assert all(0 < share < 1.3 for share in shares) and len(shares) >= 2
     assert found.machine.cpu and found.machine.name and found.machine.device == "local" and not found.machine.emulated
     assert Benchmark.model_validate_json(found.model_dump_json()) == found
 

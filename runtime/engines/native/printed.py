@@ -40,6 +40,7 @@ class Profile(Strict):
 
     runs: int
     megahertz: int  # of the core meanwhile
+    peaks: dict[str, int]  # multiply-accumulates in 1000 cycles on registers alone, by a kernel's method
     nodes: tuple[ProfiledNode, ...]
 
 

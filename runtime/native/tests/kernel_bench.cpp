@@ -10,8 +10,8 @@
 
 #include "../host/cycle.hpp"
 #include "../kernels/kernels.hpp"
+#include "../program/peaks/peaks.hpp"
 #include "noise.hpp"
-#include "peaks/peaks.hpp"
 
 namespace bnnt {
 
@@ -124,14 +124,6 @@ void sums(const Kernels &set, const Convolution &c, const Peak &peak) {
   free(out);
 }
 
-const Peaks &peaks_of(const Kernels &set) {
-  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}};
-  for (const Peaks *peaks : all_peaks)
-    if (text(peaks->set) == set.name)
-      return *peaks;
-  return none;
-}
-
 } // namespace
 
 } // namespace bnnt
@@ -145,7 +137,7 @@ int main() {
       printf("%s: this CPU does not run it\n", set.name);
       continue;
     }
-    const Peaks &peaks = peaks_of(set);
+    const Peaks &peaks = peaks_of(set.name);
     for (const Convolution &c : binary)
       dots(set.bits_name, set.disagreements, c, set.word, 8 * set.word, set.block, peaks.bits);
     dots(set.narrow_name, set.products, {28, 3, 32, 64}, set.pair * sizeof(int16_t), set.pair, set.narrow_block,

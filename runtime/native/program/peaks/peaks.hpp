@@ -1,6 +1,8 @@
 // Loops of a kernel's instructions on registers alone: no memory, no dependence but through each sum.
 #pragma once
 
+#include "../../basic.hpp"
+
 namespace bnnt {
 
 constexpr int peak_steps = 1024;
@@ -25,6 +27,15 @@ constexpr const Peaks *all_peaks[] = {&avx512_peaks, &avx2_peaks}; // portable h
 extern const Peaks neon_peaks;
 constexpr const Peaks *all_peaks[] = {&neon_peaks};
 #endif
+
+// Those of the set called so; one without a peak has runs that are nullptr.
+inline const Peaks &peaks_of(const char *set) {
+  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}};
+  for (const Peaks *peaks : all_peaks)
+    if (text(peaks->set) == set)
+      return *peaks;
+  return none;
+}
 
 namespace { // compiled into each file with that set's instructions
 
