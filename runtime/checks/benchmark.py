@@ -67,6 +67,7 @@ def benchmark(
 
     Raises:
         UsageError: an emulator, an impossible batch, or an unknown rival.
+        CheckFailed: the native engine does not run.
         Unavailable: an engine is not installed, or the device is lost.
         BadAnswer: the device answers what it should not.
     """
@@ -206,13 +207,19 @@ class Run:
 
 
 def _measure(contenders: Sequence[Peer], rounds: int, progress: Progress) -> tuple[list[Run], list[str]]:
-    """All engines in interleaved rounds; one that crashes or hangs is left out, with what it said."""
+    """All engines in interleaved rounds; a rival that crashes or hangs is left out, with what it said.
+
+    Raises:
+        CheckFailed: the native engine did.
+    """
     runs, lost = [Run(peer) for peer in contenders], []
     for turn in range(rounds):
         for run in tuple(runs):
             try:
                 run.rounds.append(run.peer.sample())
             except CheckFailed as error:
+                if run.peer.engine == "native":
+                    raise
                 runs.remove(run)
                 lost.append(f"{run.peer.engine}: {error}")
         progress(turn + 1, rounds)
