@@ -117,14 +117,14 @@ def layers(benchmark: Benchmark) -> str:
         axes = figure.subplots()
         axes.barh(range(len(nodes)), [node.seconds * 1e6 for node in nodes], color=BINARY, height=0.6)
         for place, node in enumerate(nodes):
-            rate = f"{node.macs_per_cycle:,.0f} MACs a cycle" if node.macs_per_cycle else ""
+            rate = f"{node.macs_per_cycle:,.0f} a cycle" if node.macs_per_cycle else ""
             rate += f", {node.share_of_peak:.0%}" if node.share_of_peak else ""
             axes.annotate(
                 rate, (node.seconds * 1e6, place), (4, 0), textcoords="offset points", va="center", fontsize=7
             )
         axes.set_yticks(range(len(nodes)), [_short(f"{node.name} {node.op}", 26) for node in nodes], fontsize=7)
         axes.set(xlabel="µs")
-        axes.margins(x=0.42)
+        axes.margins(x=0.6)
 
     return _svg(0.8 + 0.24 * len(nodes), draw)
 
