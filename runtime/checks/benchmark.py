@@ -6,6 +6,7 @@ ratios compare engines within a round.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import platform
 import tempfile
@@ -156,7 +157,7 @@ def _rivals(
     def stock(network: str, content: bytes) -> Peer:
         if device.here:
             return peers.stock(network, content, images)
-        file = folder / f"{network}-{len(content)}.onnx"
+        file = folder / f"{network}-{hashlib.sha256(content).hexdigest()}.onnx"  # int8 has two
         file.write_bytes(content)
         return peers.stock_there(network, file, images, device, place.core, place.kind)
 

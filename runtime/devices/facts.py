@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from bnn_toolchain.errors import Unavailable
+from bnn_toolchain.runtime.devices.shell import nonsense
 from bnn_toolchain.runtime.targets import arm
 from bnn_toolchain.runtime.targets.target import Arch
 
@@ -88,10 +88,7 @@ def read_facts(text: bytes, who: str) -> Facts:
     head, *sections = text.decode("utf-8", "replace").replace("\0", "").split("\n== ")
     lines = head.splitlines()
     if len(lines) != 4 or lines[0] != "facts" or not sections or not sections[-1].startswith("end"):
-        raise Unavailable(
-            f"{who} answers what no shell of it should: does a start-up file there (.bashrc, …) print something? "
-            "It must be silent where there is no terminal"
-        )
+        raise nonsense(who)
     files = {name: body for name, _, body in (section.partition("\n") for section in sections)}
     memory = dict(re.findall(r"^(\w+): +(\d{1,15}) kB", files.get("/proc/meminfo", ""), re.MULTILINE))
     page = re.search(r"KernelPageSize: +(\d{1,6}) kB", files.get("page", ""))

@@ -20,7 +20,7 @@ from bnn_toolchain.progress import Announce, Progress, silent, uncounted
 from bnn_toolchain.runtime.devices import scripts
 from bnn_toolchain.runtime.devices.facts import Facts, read_facts
 from bnn_toolchain.runtime.devices.process import PRINTED, TIMEOUT
-from bnn_toolchain.runtime.devices.shell import Shell, remedy
+from bnn_toolchain.runtime.devices.shell import Shell, nonsense, remedy
 from bnn_toolchain.runtime.devices.talk import printable, start, stop, talk
 from bnn_toolchain.runtime.targets.target import Arch
 
@@ -93,7 +93,7 @@ class Remote:
         first, _, rest = answer.partition(b"\n")
         word, _, number = first.partition(b" ")
         if word != b"ended" or not number.isdigit() or len(number) > 3:
-            raise _nonsense(self)
+            raise nonsense(self)
         parts: dict[str, bytes | None] = {}
         for name in (".printed", ".complaint", *receive):
             line, _, rest = rest.partition(b"\n")
@@ -102,10 +102,10 @@ class Remote:
                 parts[name] = None
                 continue
             if not size.isdigit() or len(size) > 12 or int(size) > len(rest):
-                raise _nonsense(self)
+                raise nonsense(self)
             parts[name], rest = rest[: int(size)], rest[int(size) :]
         if rest:
-            raise _nonsense(self)
+            raise nonsense(self)
         said = printable((parts[".complaint"] or b"")[-500:])
         self._judge(program, int(number), said)
         for name, path in receive.items():
@@ -166,7 +166,7 @@ class Remote:
 
     def _say(self, word: str, script: str, *arguments: str) -> None:
         if self._lines(word, script, *arguments):
-            raise _nonsense(self)
+            raise nonsense(self)
 
     def _lines(self, last: str | None, script: str, *arguments: str) -> list[str]:
         """What a script prints in front of its ``last`` line."""
@@ -206,15 +206,8 @@ def lines(shell: Shell, last: str | None, script: str, arguments: Sequence[str])
     if last is None:
         return found
     if not found or found[-1] != last:
-        raise _nonsense(shell)
+        raise nonsense(shell)
     return found[:-1]
-
-
-def _nonsense(device: object) -> Unavailable:
-    return Unavailable(
-        f"{device} answers what no shell of it should: does a start-up file there (.bashrc, …) print something? "
-        "It must be silent where there is no terminal"
-    )
 
 
 @contextmanager
@@ -237,7 +230,7 @@ def held(shell: Shell, folder: str) -> Iterator[None]:
             assert process.stderr is not None
             code = process.wait(ANSWER)
             complaint = printable(process.stderr.read(SHORT))
-            raise _failed(shell, code, complaint, folder) if code else _nonsense(shell)
+            raise _failed(shell, code, complaint, folder) if code else nonsense(shell)
         yield
     finally:
         _release(process)
@@ -250,7 +243,7 @@ def _first_lines(process: subprocess.Popen[bytes], shell: Shell) -> list[str]:
     while b"held\n" not in said and len(said) < SHORT:
         if not select.select([process.stdout], [], [], max(0.0, end - time.monotonic()))[0]:
             raise Unavailable(f"{shell} gave no answer within {ANSWER} seconds: is it busy, or gone?")
-        piece = process.stdout.read1(4096)  # type: ignore[attr-defined]  # a BufferedReader, which the stubs hide
+        piece = os.read(process.stdout.fileno(), 4096)
         if not piece:
             break
         said += piece
@@ -281,7 +274,7 @@ def clean(shell: Shell, folder: str) -> bool:
             return False
         case ["busy", owner]:
             raise Unavailable(f"{shell} is busy: {owner} is at work in {folder}; wait until it ends")
-    raise _nonsense(shell)
+    raise nonsense(shell)
 
 
 def facts_of(shell: Shell, folder: str) -> Facts:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
+from bnn_toolchain.errors import Unavailable
 from bnn_toolchain.progress import Progress
 
 
@@ -37,6 +38,14 @@ class Shell(Protocol):
 def quoted(script: str, arguments: Sequence[str]) -> str:
     """A line that any login shell runs as ``script`` in a POSIX shell; no character of an argument means anything."""
     return shlex.join(["exec", "sh", "-c", script, "bnnt", *arguments])
+
+
+def nonsense(device: object) -> Unavailable:
+    """What is said of an answer that no script of ours gives."""
+    return Unavailable(
+        f"{device} answers what no shell of it should: does a start-up file there (.bashrc, …) print something? "
+        "It must be silent where there is no terminal"
+    )
 
 
 def remedy(complaint: str) -> str:

@@ -52,7 +52,7 @@ def talk(
     end = time.monotonic() + seconds
     total = 0 if send is None else send.stat().st_size
     try:
-        with selectors.DefaultSelector() as selector, open(os.devnull if send is None else send, "rb") as source:  # noqa: PTH123
+        with selectors.DefaultSelector() as selector, (send or Path(os.devnull)).open("rb") as source:
             selector.register(process.stdout, selectors.EVENT_READ)
             selector.register(process.stderr, selectors.EVENT_READ)
             if send is not None:
