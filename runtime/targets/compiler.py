@@ -38,15 +38,19 @@ class _Folder:
     flags: tuple[str, ...] = ()
 
 
-_AVX2 = ("-mavx2",)
-_AVX512 = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mavx512vpopcntdq", "-mprefer-vector-width=512")
+_AVX2 = ("-mavx2", "-mtune=haswell")  # tuned for older CPUs, an unaligned load would be two
+_AVX512BW = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512")
+_AVX512 = (*_AVX512BW, "-mavx512vpopcntdq")
 _SMALL = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
 _COMMON = (
     *(_Folder(path, _SMALL) for path in (".", "file", "model", "layer")),
     *(_Folder(path) for path in ("elementwise", "kernels", "kernels/portable", "host")),
 )
 _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
-    "x86_64": (*_COMMON, _Folder("kernels/avx2", _AVX2), _Folder("kernels/avx512", _AVX512)),
+    "x86_64": (
+        *(*_COMMON, _Folder("kernels/lookup"), _Folder("kernels/avx2", _AVX2)),
+        *(_Folder("kernels/avx512bw", _AVX512BW), _Folder("kernels/avx512", _AVX512)),
+    ),
     "arm64": (*_COMMON, _Folder("kernels/neon")),
 }
 _PROGRAM = "program"

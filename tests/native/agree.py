@@ -4,7 +4,7 @@ import numpy as np
 
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.infer import infer
-from bnn_toolchain.converters.graph.ops import Kind, PixelInput, Threshold, ToReal, Value, pack_bits
+from bnn_toolchain.converters.graph.ops import BinaryConv2d, Kind, MaxPool, PixelInput, Threshold, ToReal, Value, pack_bits
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.input_spec import InputSpec
@@ -81,3 +81,14 @@ def check_kernel(sessions, node: str, method: str) -> None:
     for name, session in sessions.items():
         kernels = {n.name: n.kernel for n in session.nodes}
         assert kernels[node] == kernel(method, name)
+
+
+def bits_method(conv: BinaryConv2d, output: tuple[int, int], pool: MaxPool | None = None) -> str:
+    """How a convolution of bits with ``output`` rows and columns should be computed: straight to its result where a
+    window's counts fit 16 bits, groups are whole bytes, and what is pooled are squares that do not overlap."""
+    outputs, height, width = len(conv.weight) // conv.group, *conv.weight.shape[1:3]
+    groups = conv.group == 1 or (conv.in_channels % 8 == 0 and outputs % 8 == 0)
+    halves = conv.pad_value == 0 and any(conv.pads) and conv.in_channels % 2 == 1  # of a tap's sum: no whole number
+    squares = pool is None or (pool.kernel == pool.strides == (2, 2) and not any(pool.pads))
+    fits = height * width * conv.in_channels <= 0x7FFF
+    return "direct" if groups and not halves and squares and fits and output != (1, 1) else "bits"

@@ -4,7 +4,8 @@ import platform
 import re
 from pathlib import Path
 
-AVX512 = {"avx512f", "avx512dq", "avx512bw", "avx512vl", "avx512_vpopcntdq"}
+AVX512BW = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
+AVX512 = {*AVX512BW, "avx512_vpopcntdq"}
 ARM64 = ("aarch64", "arm64")
 
 
@@ -13,12 +14,20 @@ def expected_kernel_sets() -> tuple[str, ...]:
     if platform.machine() in ARM64:
         return ("neon", "portable")
     flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
-    wider = {"avx512": flags >= AVX512, "avx2": "avx2" in flags}
+    wider = {"avx512": flags >= AVX512, "avx512bw": flags >= AVX512BW, "avx2": "avx2" in flags}
     return (*(name for name, here in wider.items() if here), "portable")
 
 
+# The kernel that takes a convolution of bits straight to its result.
+DIRECT = {"avx512": "direct avx512", "avx512bw": "lookup avx512bw", "avx2": "lookup avx2"}
+
+
 def kernel(method: str, kernel_set: str) -> str:
-    """The kernel of a method in a set: of ARM64's kernels those that count bits are written for NEON."""
+    """The kernel of a method in a set: some sets use the kernels of another one, and NEON's are those that count bits."""
+    if method == "direct":
+        return DIRECT.get(kernel_set, f"bits {kernel_set}")
     if kernel_set == "neon" and method in ("narrow", "real"):
         return f"{method} portable"
+    if kernel_set == "avx512bw":
+        return f"{method} avx2"
     return f"{method} {kernel_set}"

@@ -19,7 +19,7 @@ from bnn_toolchain.converters.graph.ops import (
 )
 from bnn_toolchain.converters.reference import run
 
-from .agree import CHANNELS, IMAGES, agree, bits_of_pixels, check_kernel, graph, images, signs
+from .agree import CHANNELS, IMAGES, agree, bits_method, bits_of_pixels, check_kernel, graph, images, signs
 
 quick = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -59,8 +59,8 @@ def ties(rng, reached, channels):
 @given(convolutions(), st.sampled_from(IMAGES))
 def test_accumulators_of_bits(case, kind):
     rng, shape, conv = case
-    sessions = agree(graph(shape, *bits_of_pixels(shape[2]), conv), images(rng, shape, kind))
-    check_kernel(sessions, "n2", "bits")
+    plain, pixels = graph(shape, *bits_of_pixels(shape[2]), conv), images(rng, shape, kind)
+    check_kernel(agree(plain, pixels), "n2", bits_method(conv, run(plain, pixels).shape[2:]))
 
 
 @quick
@@ -69,9 +69,10 @@ def test_thresholds_at_accumulators_that_are_reached(case, kind):
     rng, shape, conv = case
     pixels = images(rng, shape, kind)
     plain = graph(shape, *bits_of_pixels(shape[2]), conv)
-    threshold = ties(rng, run(plain, pixels), len(conv.weight))
+    sums = run(plain, pixels)
+    threshold = ties(rng, sums, len(conv.weight))
     sessions = agree(graph(shape, *bits_of_pixels(shape[2]), BinaryConv2dThreshold(conv, threshold)), pixels)
-    check_kernel(sessions, "n2", "bits")
+    check_kernel(sessions, "n2", bits_method(conv, sums.shape[2:]))
     agree(graph(shape, *bits_of_pixels(shape[2]), conv, threshold), pixels)
 
 
@@ -84,12 +85,15 @@ def test_pooling_comes_before_the_threshold_and_the_flip(case, kind, data):
     sums = run(plain, pixels)
     pool = draw_pool(data, sums.shape[2:])
     fused = BinaryConv2dMaxPoolThreshold(conv, pool, ties(rng, sums, len(conv.weight)))
-    check_kernel(agree(graph(shape, *bits_of_pixels(shape[2]), fused), pixels), "n2", "bits")
+    sessions = agree(graph(shape, *bits_of_pixels(shape[2]), fused), pixels)
+    check_kernel(sessions, "n2", bits_method(conv, sums.shape[2:], pool))
     agree(graph(shape, *bits_of_pixels(shape[2]), conv, pool), pixels)
     agree(graph(shape, *bits_of_pixels(shape[2]), MaxPool((1, 1), (2, 1)), Flatten()), pixels)
 
 
 def draw_pool(data, sides):
+    if min(sides) > 1 and data.draw(st.booleans()):
+        return MaxPool((2, 2), (2, 2))
     kernel = tuple(data.draw(st.integers(1, 3)) for _ in sides)
     pads = [data.draw(st.integers(0, k - 1)) for k in kernel * 2]
     for axis in (0, 1):
@@ -173,8 +177,29 @@ def test_integers_of_integers():
     check_kernel(sessions, "n2", "planes")
 
 
-def test_a_padded_image_is_copied_only_while_it_is_small():
+def test_windows_far_outside_the_image():
     rng = np.random.default_rng(1)
     shape = (1, 1, 64)
     conv = BinaryConv2d(signs(rng, 9, 9, 9, 64), 64, (3, 3), (1, 1), (9, 8, 7, 10), 0)
-    check_kernel(agree(graph(shape, *bits_of_pixels(64), conv), images(rng, shape, "random")), "n2", "bits")
+    check_kernel(agree(graph(shape, *bits_of_pixels(64), conv), images(rng, shape, "random")), "n2", "direct")
+
+
+@pytest.mark.parametrize("inputs", [3640, 3641])  # 9 times as much is 32760, and 32769
+def test_windows_of_as_many_bits_as_counts_hold(inputs):
+    rng = np.random.default_rng(inputs)
+    shape = (2, 3, inputs)
+    conv = BinaryConv2d(signs(rng, 3, 3, 3, inputs), inputs, pads=(1, 1, 1, 1), pad_value=1)
+    conv.weight[0] = 0  # +1, as dark pixels never are
+    sessions = agree(graph(shape, *bits_of_pixels(inputs), conv), images(rng, shape, "minus"))
+    check_kernel(sessions, "n2", "direct" if inputs == 3640 else "bits")
+
+
+def test_many_rows_in_several_bands():
+    rng = np.random.default_rng(2)
+    shape = (61, 67, 256)
+    conv = BinaryConv2d(signs(rng, 40, 3, 3, 256), 256, pads=(1, 1, 1, 1), pad_value=0)
+    pixels = images(rng, shape, "random", 1)
+    plain = graph(shape, *bits_of_pixels(256), conv)
+    check_kernel(agree(plain, pixels), "n2", "direct")
+    fused = BinaryConv2dMaxPoolThreshold(conv, MaxPool((2, 2), (2, 2)), ties(rng, run(plain, pixels), 40))
+    check_kernel(agree(graph(shape, *bits_of_pixels(256), fused), pixels), "n2", "direct")

@@ -30,11 +30,12 @@ bool saved(uint32_t wanted) {
 
 bool cpu_has_avx2() { return saved(0x06) && bit(Leaf(7).b, 5); }
 
-bool cpu_has_avx512() {
+bool cpu_has_avx512bw() {
   const Leaf leaf(7);
-  const bool all = bit(leaf.b, 16) && bit(leaf.b, 17) && bit(leaf.b, 30) && bit(leaf.b, 31); // F, DQ, BW, VL
-  return saved(0xe6) && all && bit(leaf.c, 14);                                              // VPOPCNTDQ
+  return saved(0xe6) && bit(leaf.b, 16) && bit(leaf.b, 17) && bit(leaf.b, 30) && bit(leaf.b, 31); // F, DQ, BW, VL
 }
+
+bool cpu_has_avx512() { return cpu_has_avx512bw() && bit(Leaf(7).c, 14); } // VPOPCNTDQ
 
 } // namespace bnnt
 

@@ -4,6 +4,7 @@
 namespace bnnt {
 
 bool cpu_has_avx2();
-bool cpu_has_avx512();
+bool cpu_has_avx512bw(); // F, DQ, BW and VL
+bool cpu_has_avx512();   // VPOPCNTDQ besides
 
 } // namespace bnnt

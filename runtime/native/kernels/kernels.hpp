@@ -11,6 +11,7 @@
 #pragma once
 
 #include "../model/model.hpp"
+#include "convolution.hpp"
 
 namespace bnnt {
 
@@ -49,6 +50,8 @@ struct Kernels {
   size_t word;             // bytes
   size_t block;            // outputs
   void (*disagreements)(const Dots &);
+
+  const Convolver *convolver; // null: rows of sums serve every layer
 
   // int16: out = sum of products, which fits an int16; a word is `pair` values. The layer makes sure of it: K * the
   // largest |value| <= 32767. Sums on the way may wrap, since the whole one does not.

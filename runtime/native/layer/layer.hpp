@@ -29,13 +29,13 @@ inline int64_t kept_rows(const Node &node) {
 // Chooses the method and the sizes that follow from it.
 void choose_method(Node &node, const Value &x, const Kernels &kernels);
 
-LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels &kernels);
+LayerScratch layer_scratch(const Node &node, const Value &x, const Value &result, const Kernels &kernels);
 
 // Pointers into `arena`; null where it does not fit.
 void place_layer(Node &node, const Kernels &kernels, Arena &arena);
 
-// Writes what place_layer made room for.
-void fill_layer(Node &node, const Kernels &kernels);
+// Writes what place_layer made room for; the node's thresholds are there.
+void fill_layer(Node &node, const Value &x, const Kernels &kernels);
 
 void run_layer(const Call &call);
 

@@ -1,5 +1,5 @@
 #include "../kernels/kernels.hpp"
-#include "layer.hpp"
+#include "direct.hpp"
 
 namespace bnnt {
 
@@ -14,6 +14,8 @@ bool sign_bit(const Node &node, uint64_t output, int64_t tap, int64_t input) {
 uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   const uint64_t outputs = static_cast<uint64_t>(layer.group * layer.blocked);
   switch (layer.method) {
+  case Method::direct:
+    return static_cast<uint64_t>(layer.group) * direct_weight_bytes(layer, kernels);
   case Method::bits:
   case Method::planes:
     return outputs * layer.runs * layer.run * kernels.word;
@@ -109,6 +111,8 @@ void fill_real(Node &node) {
 void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
   Layer &layer = node.layer;
   layer.weights = arena.take<uint8_t>(weight_bytes(layer, kernels));
+  if (layer.method == Method::direct)
+    place_direct(node, arena);
   if (layer.method == Method::bits && layer.pad_value == 0 && layer.window.padded())
     layer.tap_sums = arena.take<int32_t>(static_cast<uint64_t>(layer.taps() * layer.channels()));
   if (layer.method == Method::planes)
@@ -117,8 +121,10 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
     layer.bias = arena.take<float>(static_cast<uint64_t>(layer.group * layer.blocked));
 }
 
-void fill_layer(Node &node, const Kernels &kernels) {
+void fill_layer(Node &node, const Value &x, const Kernels &kernels) {
   switch (node.layer.method) {
+  case Method::direct:
+    return fill_direct(node, x, kernels);
   case Method::bits:
   case Method::planes:
     return fill_packed(node, kernels);

@@ -1,5 +1,5 @@
 #include "../kernels/kernels.hpp"
-#include "layer.hpp"
+#include "direct.hpp"
 
 namespace bnnt {
 
@@ -24,6 +24,8 @@ void choose_real(Node &node, const Kernels &kernels) {
 }
 
 void choose_bits(Node &node, const Value &x, const Kernels &kernels) {
+  if (choose_direct(node, x, kernels))
+    return;
   Layer &layer = node.layer;
   const uint64_t tap = wide((layer.inputs + 7) / 8);
   layer.method = Method::bits;
@@ -72,7 +74,7 @@ void choose_method(Node &node, const Value &x, const Kernels &kernels) {
   layer.stride = round_up(wide((layer.group - 1) * layer.outputs + layer.blocked), 16);
 }
 
-LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels &kernels) {
+LayerScratch layer_scratch(const Node &node, const Value &x, const Value &result, const Kernels &kernels) {
   const Layer &layer = node.layer;
   LayerScratch scratch;
   const auto part = [&](uint64_t bytes) {
@@ -80,6 +82,10 @@ LayerScratch layer_scratch(const Node &node, const Value &result, const Kernels 
     scratch.worker += round_up(bytes, Arena::alignment);
     return start;
   };
+  if (layer.method == Method::direct) {
+    scratch.worker = direct_scratch(node, x, kernels);
+    return scratch;
+  }
   scratch.shared = layer.input_bytes + sizeof(uint64_t); // the last word may reach behind it
   const uint64_t window = layer.runs * layer.run * kernels.word;
   if (layer.method == Method::bits && layer.input_bytes == 0)

@@ -1,6 +1,6 @@
 #include "../kernels/kernels.hpp"
+#include "direct.hpp"
 #include "gather.hpp"
-#include "layer.hpp"
 
 namespace bnnt {
 
@@ -8,6 +8,7 @@ namespace {
 
 // A layer on one image, as all of its tasks see it.
 struct Run {
+  const Call &call;
   const Node &node;
   const Layer &layer;
   const Value &x, &result;
@@ -150,6 +151,8 @@ void planes_row(const Run &run, int64_t row, int32_t *sums) {
 void sums_row(const Run &run, int64_t row, int32_t *sums) {
   const size_t stride = static_cast<size_t>(run.layer.stride);
   switch (run.layer.method) {
+  case Method::direct: // goes without sums
+    return;
   case Method::bits:
     return bits_row(run, row, sums);
   case Method::planes:
@@ -237,10 +240,16 @@ struct Tasks {
 void run_task(void *argument, size_t index, int32_t worker) {
   const Tasks &tasks = *static_cast<const Tasks *>(argument);
   const int64_t rows = tasks.run.result.height, task = static_cast<int64_t>(index);
-  const int64_t begin = rows * task / tasks.count, end = rows * (task + 1) / tasks.count;
+  const auto bound = [&](int64_t i) {
+    return i == tasks.count ? rows : rows * i / tasks.count / 2 * 2;
+  }; // rows in pairs
+  const int64_t begin = bound(task), end = bound(task + 1);
   Run run = tasks.run;
   run.scratch = tasks.session.worker_scratch + static_cast<uint64_t>(worker) * tasks.session.worker_bytes;
-  run.node.pooled ? pooled_rows(run, begin, end) : plain_rows(run, begin, end);
+  if (run.layer.method == Method::direct)
+    direct_rows(run.call, begin, end, run.scratch);
+  else
+    run.node.pooled ? pooled_rows(run, begin, end) : plain_rows(run, begin, end);
 }
 
 } // namespace
@@ -254,7 +263,8 @@ void run_layer(const Call &call) {
     pad_input<int32_t>(call, call.x.channels, static_cast<int16_t>(layer.pad_value));
   else if (copied)
     pad_input<uint8_t>(call, call.x.packed(), uint8_t{0});
-  const Run run{node,
+  const Run run{call,
+                node,
                 layer,
                 call.x,
                 call.result,
@@ -262,7 +272,7 @@ void run_layer(const Call &call) {
                 call.from,
                 copied ? session.scratch : call.from,
                 call.to,
-                layer_scratch(node, call.result, *session.kernels),
+                layer_scratch(node, call.x, call.result, *session.kernels),
                 session.worker_scratch};
   const int64_t most = session.threads == 1 ? 1 : 4 * int64_t{session.threads};
   Tasks tasks{run, session, call.result.height < most ? call.result.height : most};

@@ -70,10 +70,25 @@ struct Window {
 
 // How a layer with weights is computed.
 enum class Method : uint8_t {
+  direct, // a convolution of bits straight to its result
   bits,   // xor and popcount
   planes, // xor and popcount of each bit plane of the accumulators
   narrow, // products of int16, whose sums fit an int16
   real,   // sums of float32 in the fixed order
+};
+
+// What a direct convolution prepares: see kernels/convolution.hpp. Bytes are those of the expanded image.
+struct Direct {
+  uint64_t line = 0;                                // bytes of a padded row
+  uint64_t rows = 0;                                // of the convolution, in one band
+  uint64_t run_count = 0, run_bytes = 0;            // packed
+  uint64_t arranged = 0;                            // outputs of a group, as the kernel arranges them
+  int64_t top = 0, bottom = 0, left = 0, right = 0; // rows and columns of the output whose windows reach outside
+  uint32_t *runs = nullptr;
+  int16_t *limits = nullptr;  // [group][arranged], with thresholds
+  int16_t *borders = nullptr; // [group][case][arranged], where taps outside do not count
+
+  uint64_t cases() const { return static_cast<uint64_t>((1 + top + bottom) * (1 + left + right)); }
 };
 
 // The part of a node that has weights: window, prepared weights, and how they are computed.
@@ -99,6 +114,7 @@ struct Layer {
   int32_t *tap_sums = nullptr; // bits with pad_value 0: [tap][channel], what the taps outside must not add
   uint32_t *base = nullptr;    // planes: [group][blocked outputs], what does not depend on the image
   float *bias = nullptr;       // real: [group][blocked outputs]
+  Direct direct;
 
   int64_t taps() const { return window.taps(); }
   int64_t weights_of_one() const { return taps() * inputs; }

@@ -39,6 +39,8 @@ uint64_t place_values(bnnt_session &session, int32_t *alive) {
   return total;
 }
 
+uint64_t flip_bytes(uint64_t channels) { return (channels + 7) / 8 + sizeof(uint64_t); } // read as words
+
 void place_parameters(Node &node, const Value &x, const Kernels &kernels, Arena &arena) {
   node.c_name = arena.take<char>(node.name.size + 1);
   if (node.weights != Weights::none)
@@ -46,7 +48,7 @@ void place_parameters(Node &node, const Value &x, const Kernels &kernels, Arena 
   if (node.tau != nullptr) {
     const uint64_t channels = static_cast<uint64_t>(node.tau->dims[0]);
     node.taus = arena.take<int32_t>(round_up(channels, 16));
-    node.flips = arena.take<uint8_t>((channels + 7) / 8);
+    node.flips = arena.take<uint8_t>(flip_bytes(channels));
   }
   if (node.scale != nullptr)
     node.scales = arena.take<float>(static_cast<uint64_t>(x.channels));
@@ -57,12 +59,10 @@ void place_parameters(Node &node, const Value &x, const Kernels &kernels, Arena 
 void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
   __builtin_memcpy(node.c_name, node.name.data, node.name.size);
   node.c_name[node.name.size] = 0;
-  if (node.weights != Weights::none)
-    fill_layer(node, kernels);
   if (node.tau != nullptr) {
     const int64_t channels = node.tau->dims[0];
     constexpr int64_t bound = 2 * acc_limit; // beyond every accumulator, and far from overflow
-    __builtin_memset(node.flips, 0, static_cast<size_t>((channels + 7) / 8));
+    __builtin_memset(node.flips, 0, static_cast<size_t>(flip_bytes(static_cast<uint64_t>(channels))));
     for (int64_t c = 0; c < static_cast<int64_t>(round_up(static_cast<uint64_t>(channels), 16)); ++c) {
       const int64_t tau = c < channels ? load<int32_t>(node.tau->data.data + 4 * c) : 0;
       node.taus[c] = static_cast<int32_t>(tau < -bound ? -bound : tau > bound ? bound : tau);
@@ -70,6 +70,8 @@ void fill_parameters(Node &node, const Value &x, const Kernels &kernels) {
         node.flips[c / 8] |= static_cast<uint8_t>(node.flip->data.data[c] << c % 8);
     }
   }
+  if (node.weights != Weights::none)
+    fill_layer(node, x, kernels);
   for (int64_t c = 0; node.scale != nullptr && c < x.channels; ++c)
     node.scales[c] = node.scale->real(static_cast<size_t>(c));
   for (int64_t c = 0; node.shift != nullptr && c < x.channels; ++c)
@@ -90,7 +92,7 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
     node.kernel = "portable";
     if (node.weights != Weights::none) {
       choose_method(node, x, kernels);
-      const LayerScratch scratch = layer_scratch(node, result, kernels);
+      const LayerScratch scratch = layer_scratch(node, x, result, kernels);
       shared = scratch.shared > shared ? scratch.shared : shared;
       worker = scratch.worker > worker ? scratch.worker : worker;
     }

@@ -67,15 +67,15 @@ template <class Call> void measure(const char *kernel, const char *shape, double
   printf(" (%.2f GHz)\n", 1 / cycle);
 }
 
-struct Convolution {
+struct Case {
   size_t pixels, taps, channels, outputs; // 3 rows of taps
 };
 
-constexpr Convolution binary[] = {{28, 3, 64, 64}, {14, 3, 256, 256}, {1, 1, 4096, 256}};
-constexpr Convolution floats[] = {{28, 3, 3, 64}, {14, 1, 256, 64}};
+constexpr Case binary[] = {{28, 3, 64, 64}, {14, 3, 256, 256}, {1, 1, 4096, 256}};
+constexpr Case floats[] = {{28, 3, 3, 64}, {14, 1, 256, 64}};
 
 // A row of a convolution, its windows read straight from the image.
-void dots(const char *kernel, void (*run)(const Dots &), const Convolution &c, size_t word, size_t values, size_t block,
+void dots(const char *kernel, void (*run)(const Dots &), const Case &c, size_t word, size_t values, size_t block,
           const Peak &peak) {
   const size_t pixel = round_up(c.channels, values) / values * word, row = (c.pixels + c.taps) * pixel;
   const size_t words = c.taps * c.channels / values, blocks = (c.outputs + block - 1) / block, stride = blocks * block;
@@ -102,7 +102,7 @@ void dots(const char *kernel, void (*run)(const Dots &), const Convolution &c, s
   free(out);
 }
 
-void sums(const Kernels &set, const Convolution &c, const Peak &peak) {
+void sums(const Kernels &set, const Case &c, const Peak &peak) {
   Layer layer;
   layer.window.kernel[0] = 3;
   layer.window.kernel[1] = static_cast<int64_t>(c.taps);
@@ -138,11 +138,11 @@ int main() {
       continue;
     }
     const Peaks &peaks = peaks_of(set.name);
-    for (const Convolution &c : binary)
+    for (const Case &c : binary)
       dots(set.bits_name, set.disagreements, c, set.word, 8 * set.word, set.block, peaks.bits);
     dots(set.narrow_name, set.products, {28, 3, 32, 64}, set.pair * sizeof(int16_t), set.pair, set.narrow_block,
          peaks.narrow);
-    for (const Convolution &c : floats)
+    for (const Case &c : floats)
       sums(set, c, peaks.real);
   }
 }

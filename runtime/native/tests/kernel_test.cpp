@@ -3,6 +3,7 @@
 //
 // The loops know nothing of words, blocks and tiles: each test packs its numbers as the set wants them. All memory ends
 // at an unmapped page, so a kernel that touches more than kernels.hpp says ends the program.
+#include "convolution_test.hpp"
 #include "dots_test.hpp"
 #include "sums_test.hpp"
 
@@ -86,6 +87,8 @@ int main() {
       continue;
     }
     report(set, "disagreements", set.bits_name, [&] { dots(set, 1, disagree); });
+    if (set.convolver != nullptr)
+      report(set, "convolution", set.convolver->name, [&] { convolutions(set); });
     report(set, "products", set.narrow_name, [&] { dots(set, sizeof(int16_t), multiply); });
     report(set, "sums", set.real_name, [&] { sums(set); });
     report(set, "threshold", set.name, [&] { threshold(set); });

@@ -1,0 +1,75 @@
+#include "../lookup/lookup.hpp"
+
+#include <immintrin.h>
+
+#include "avx512bw.hpp"
+
+namespace bnnt::avx512bw {
+
+namespace {
+
+struct Vector {
+  using Type = __m512i;
+  static constexpr size_t bytes = 64;
+
+  // The first half of the outputs in the even bytes: comparisons yield bits in order.
+  static constexpr size_t byte_of(size_t output) { return output < 32 ? 2 * output : 2 * (output - 32) + 1; }
+
+  static Type zero() { return _mm512_setzero_si512(); }
+  static Type read(const void *from) { return _mm512_loadu_si512(from); }
+  static void keep(Type &x) { asm("" : "+v"(x)); } // in a register: as an operand in memory it would be read again
+  static Type table(const uint8_t *from) {
+    return _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i *>(from)));
+  }
+  static Type look_up(Type table, Type index) { return _mm512_shuffle_epi8(table, index); }
+  static Type add8(Type a, Type b) { return _mm512_add_epi8(a, b); }
+  static Type sub8(Type a, Type b) { return _mm512_sub_epi8(a, b); }
+  static Type add16(Type a, Type b) { return _mm512_add_epi16(a, b); }
+  static Type sub16(Type a, Type b) { return _mm512_sub_epi16(a, b); }
+  static Type min16(Type a, Type b) { return _mm512_min_epi16(a, b); }
+  static Type mask(Type x, int bits) { return _mm512_and_si512(x, _mm512_set1_epi16(static_cast<int16_t>(bits))); }
+  static Type shift_left_4(Type x) { return _mm512_slli_epi16(x, 4); }
+  static Type shift_left_8(Type x) { return _mm512_slli_epi16(x, 8); }
+  static Type shift_right_8(Type x) { return _mm512_srli_epi16(x, 8); }
+  static Type shift_right_4(Type x) { return _mm512_srli_epi16(x, 4); }
+
+  // Which counts are above their limits, a bit each, in the order of the outputs.
+  static uint64_t above(Type even, Type even_limit, Type odd, Type odd_limit) {
+    return _mm512_cmpgt_epi16_mask(even, even_limit) | uint64_t{_mm512_cmpgt_epi16_mask(odd, odd_limit)} << 32;
+  }
+
+  static void put_accumulators(Type even, Type odd, int32_t base, int32_t *to) {
+    const __m256i sixteens[] = {_mm512_castsi512_si256(even), _mm512_extracti64x4_epi64(even, 1),
+                                _mm512_castsi512_si256(odd), _mm512_extracti64x4_epi64(odd, 1)};
+    for (int i = 0; i < 4; ++i) {
+      const Type count = _mm512_cvtepi16_epi32(sixteens[i]);
+      _mm512_storeu_si512(to + 16 * i, _mm512_sub_epi32(_mm512_set1_epi32(base), _mm512_add_epi32(count, count)));
+    }
+  }
+};
+
+void expand(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to) {
+  const __m256i low = _mm256_set1_epi16(15), high = _mm256_set1_epi16(15 << 4);
+  size_t i = 0;
+  for (; i + 16 <= bytes; i += 16) {
+    const __m256i x = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(a + i)));
+    const __m256i y = _mm256_cvtepu8_epi16(_mm_loadu_si128(reinterpret_cast<const __m128i *>(b + i)));
+    const __m256i first = _mm256_or_si256(_mm256_and_si256(x, low), _mm256_slli_epi16(_mm256_and_si256(y, low), 4));
+    const __m256i second = _mm256_or_si256(_mm256_srli_epi16(x, 4), _mm256_and_si256(y, high));
+    // offsets of tables: 16 bytes each; the second of a byte behind the first
+    const __m512i both = _mm512_or_si512(_mm512_cvtepu16_epi32(_mm256_slli_epi16(first, 4)),
+                                         _mm512_slli_epi32(_mm512_cvtepu16_epi32(second), 20));
+    _mm512_storeu_si512(to + 4 * i, both);
+  }
+  expand_lookups(a + i, b + i, bytes - i, to + 4 * i);
+}
+
+void run(const Convolution &job) { Lookups<Vector>(job).run(); }
+
+} // namespace
+
+const Convolver convolver = {
+    "lookup avx512bw",  2,  4, Vector::bytes, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
+    element_of<Vector>, run};
+
+} // namespace bnnt::avx512bw

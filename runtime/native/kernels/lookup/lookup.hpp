@@ -1,0 +1,297 @@
+// Binary convolution by table lookup, two pixels a byte, for vectors whose instruction looks up 16 bytes in each lane
+// of 16 (vpshufb). Written once and compiled into every kernel set that has one, hence the unnamed namespace.
+//
+// A table belongs to four input bits of each of two pixels, a and b: entry i is popcount(a ^ i) + 16 * popcount(b ^ i),
+// where i is four weight bits of one output. A byte of the result has a field of 4 bits for each pixel. A field holds
+// 15, so three lookups (12) are added as they are:
+//
+//     t = T1[w1] + T2[w2] + T3[w3]
+//     s += t            bytes, modulo 256: low + 16 * high
+//     h += t >> 4       bytes, after a shift of 16 bits: high, and in the even bytes 16 * the odd byte's low besides
+//
+// After at most 63 lookups (63 * 4 = 252 < 256) both counts of a byte follow exactly, modulo 256, whatever leaked:
+// `separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
+#pragma once
+
+#include "../convolution.hpp"
+
+namespace bnnt {
+
+// 256 tables of 16 bytes; the number of a table is a + 16 * b.
+struct LookupTables {
+  alignas(64) uint8_t entries[256 * 16];
+};
+
+extern const LookupTables lookup_tables;
+
+namespace {
+
+constexpr size_t lookups = 3;       // that are added before the fields are separated
+constexpr size_t most_triples = 21; // of lookups, before a byte of counts overflows
+
+// One group of outputs of `vectors` vectors. Weights lie as [run][triple][vector][lookup][byte].
+template <class V> constexpr size_t vectors_of(size_t outputs) {
+  return outputs > 3 * V::bytes ? 4 : outputs > V::bytes ? 2 : 1;
+}
+
+inline size_t triples_of(size_t run_bytes) { return (2 * run_bytes + lookups - 1) / lookups; }
+
+// Which 16-bit element of the counts holds an output: even bytes first, then odd ones.
+template <class V> size_t element_of(size_t output) {
+  const size_t byte = V::byte_of(output % V::bytes);
+  return output / V::bytes * V::bytes + byte % 2 * (V::bytes / 2) + byte / 2;
+}
+
+// Two pixels' bytes become offsets of tables, two for each byte, the one of the lower four bits first.
+inline void expand_lookups(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to) {
+  for (size_t i = 0; i < bytes; ++i) {
+    const uint16_t offsets[] = {static_cast<uint16_t>((a[i] & 15) << 4 | (b[i] & 15) << 8),
+                                static_cast<uint16_t>((a[i] >> 4) << 4 | (b[i] >> 4) << 8)};
+    __builtin_memcpy(to + 4 * i, offsets, sizeof offsets);
+  }
+}
+
+template <class V> size_t lookup_weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
+  return round_up(outputs, V::bytes) * runs * triples_of(run_bytes) * lookups;
+}
+
+template <class V> void pack_lookups(const SignRows &rows, uint8_t *to) {
+  const size_t triples = triples_of(rows.run_bytes);
+  for (size_t first = 0, vectors; first < rows.outputs; first += vectors * V::bytes) {
+    vectors = vectors_of<V>(rows.outputs - first);
+    for (size_t r = 0; r < rows.runs; ++r)
+      for (size_t t = 0; t < triples; ++t)
+        for (size_t v = 0; v < vectors; ++v)
+          for (size_t l = 0; l < lookups; ++l, to += V::bytes) {
+            const size_t nibble = t * lookups + l, output = first + v * V::bytes;
+            for (size_t o = 0; o < V::bytes && output + o < rows.outputs && nibble < 2 * rows.run_bytes; ++o)
+              to[V::byte_of(o)] = rows.byte(output + o, r, nibble / 2) >> nibble % 2 * 4 & 15;
+          }
+  }
+}
+
+// Counts of 16 bits of one spot and one vector of outputs: the even and the odd bytes' outputs of each pixel.
+template <class V> struct Counts {
+  typename V::Type even[2], odd[2]; // of the first and the second pixel; even ones still hold 256 * odd
+};
+
+// Adds `triples` triples of lookups of `pairs` spots in `vectors` vectors. Where one spot reads the weights they are
+// operands in memory; several share each vector that is loaded.
+template <class V, int pairs, int vectors>
+inline __attribute__((always_inline)) void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weights,
+                                                   size_t triples, typename V::Type (&s)[pairs][vectors],
+                                                   typename V::Type (&h)[pairs][vectors]) {
+#pragma clang loop unroll_count(2)
+  for (size_t t = 0; t < triples; ++t, weights += vectors * lookups * V::bytes) {
+    typename V::Type sum[pairs][vectors];
+    if constexpr (pairs == 1) {
+      typename V::Type table[lookups];
+      for (size_t l = 0; l < lookups; ++l)
+        table[l] = V::table(lookup_tables.entries + x[0][lookups * t + l]);
+      for (int v = 0; v < vectors; ++v) {
+        const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
+        sum[0][v] = V::add8(V::add8(V::look_up(table[0], V::read(w)), V::look_up(table[1], V::read(w + V::bytes))),
+                            V::look_up(table[2], V::read(w + 2 * V::bytes)));
+      }
+    } else {
+      for (size_t l = 0; l < lookups; ++l) {
+        typename V::Type table[pairs];
+        for (int p = 0; p < pairs; ++p)
+          table[p] = V::table(lookup_tables.entries + x[p][lookups * t + l]);
+        for (int v = 0; v < vectors; ++v) {
+          typename V::Type w = V::read(weights + (static_cast<size_t>(v) * lookups + l) * V::bytes);
+          V::keep(w);
+          for (int p = 0; p < pairs; ++p)
+            sum[p][v] = l == 0 ? V::look_up(table[p], w) : V::add8(sum[p][v], V::look_up(table[p], w));
+        }
+      }
+    }
+    for (int p = 0; p < pairs; ++p)
+      for (int v = 0; v < vectors; ++v) {
+        s[p][v] = V::add8(s[p][v], sum[p][v]);
+        h[p][v] = V::add8(h[p][v], V::shift_right_4(sum[p][v]));
+      }
+  }
+}
+
+// The one or two lookups behind the last triple of a run.
+template <class V, int pairs, int vectors>
+inline __attribute__((always_inline)) void look_up_rest(const uint16_t *const (&x)[pairs], const uint8_t *weights,
+                                                        size_t rest, typename V::Type (&s)[pairs][vectors],
+                                                        typename V::Type (&h)[pairs][vectors]) {
+  for (int p = 0; p < pairs; ++p)
+    for (int v = 0; v < vectors; ++v) {
+      const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
+      typename V::Type sum = V::look_up(V::table(lookup_tables.entries + x[p][0]), V::read(w));
+      if (rest == 2)
+        sum = V::add8(sum, V::look_up(V::table(lookup_tables.entries + x[p][1]), V::read(w + V::bytes)));
+      s[p][v] = V::add8(s[p][v], sum);
+      h[p][v] = V::add8(h[p][v], V::shift_right_4(sum));
+    }
+}
+
+// Where in the runs of a window some triples begin.
+struct Part {
+  size_t run, triple, count;
+  bool first, last; // of the window
+};
+
+template <class V> struct Lookups {
+  using Type = typename V::Type;
+  const Convolution &job;
+  size_t triples, rest; // of a run; rest: lookups of its last triple where that is no whole one, else 0
+
+  explicit Lookups(const Convolution &of)
+      : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
+
+  static void separate(Type &s, Type &h) {
+    s = V::sub8(s, V::mask(V::shift_left_4(h), 0xf0f0));
+    h = V::sub8(h, V::mask(V::shift_right_4(s), 0x00f0));
+  }
+
+  // Part of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
+  template <int pairs, int vectors>
+  void windows(const Spot *spots, const Part &part, const uint8_t *weights, size_t output, Counts<V> *counts) const {
+    Type s[pairs][vectors], h[pairs][vectors];
+    for (int p = 0; p < pairs; ++p)
+      for (int v = 0; v < vectors; ++v)
+        s[p][v] = h[p][v] = V::zero();
+    size_t run = part.run, triple = part.triple;
+    for (size_t left = part.count; left > 0; ++run, triple = 0) {
+      const uint16_t *x[pairs];
+      for (int p = 0; p < pairs; ++p)
+        x[p] = reinterpret_cast<const uint16_t *>(job.image + spots[p].first + job.runs[run]) + lookups * triple;
+      const size_t count = left < triples - triple ? left : triples - triple;
+      const bool ends = rest > 0 && triple + count == triples;
+      const size_t whole = ends ? count - 1 : count;
+      look_up<V, pairs, vectors>(x, weights, whole, s, h);
+      weights += count * vectors * lookups * V::bytes;
+      left -= count;
+      if (!ends)
+        continue;
+      for (int p = 0; p < pairs; ++p)
+        x[p] += lookups * whole;
+      look_up_rest<V, pairs, vectors>(x, weights - vectors * lookups * V::bytes, rest, s, h);
+    }
+    for (int p = 0; p < pairs; ++p)
+      for (int v = 0; v < vectors; ++v) {
+        separate(s[p][v], h[p][v]);
+        Counts<V> now = {{s[p][v], h[p][v]}, {V::shift_right_8(s[p][v]), V::shift_right_8(h[p][v])}};
+        Counts<V> &before = counts[p * vectors + v];
+        for (int i = 0; i < 2 && !part.first; ++i) {
+          now.even[i] = V::add16(now.even[i], before.even[i]);
+          now.odd[i] = V::add16(now.odd[i], before.odd[i]);
+        }
+        const size_t from = output + static_cast<size_t>(v) * V::bytes;
+        if (!part.last || job.pooled)
+          before = now;
+        else if (from < job.outputs)
+          finish(spots[p], now, from);
+      }
+  }
+
+  // The whole counts of one pixel of a spot.
+  void count_of(const Spot &spot, const Counts<V> &counts, int pixel, size_t output, Type &even, Type &odd) const {
+    odd = counts.odd[pixel];
+    even = V::sub16(counts.even[pixel], V::shift_left_8(odd));
+    if (job.borders == nullptr || spot.border[pixel] == 0)
+      return;
+    const int16_t *lacks = job.borders + spot.border[pixel] * job.border_stride + output;
+    even = V::add16(even, V::read(lacks));
+    odd = V::add16(odd, V::read(lacks + V::bytes / 2));
+  }
+
+  void put_bits(size_t pixel, Type even, Type odd, size_t output) const {
+    const int16_t *limit = job.limits + output;
+    const size_t left = job.outputs - output;
+    const uint64_t flips = load<uint64_t>(job.flips + output / 8);
+    const uint64_t bits = V::above(even, V::read(limit), odd, V::read(limit + V::bytes / 2)) ^ flips;
+    uint8_t *to = job.to + pixel * job.pixel + output / 8;
+    if (left >= V::bytes)
+      __builtin_memcpy(to, &bits, V::bytes / 8);
+    else
+      for (size_t i = 0; i < (left + 7) / 8; ++i)
+        to[i] = static_cast<uint8_t>(bits >> 8 * i);
+  }
+
+  void put_accumulators(size_t pixel, Type even, Type odd, size_t output) const {
+    int32_t *to = reinterpret_cast<int32_t *>(job.to + pixel * job.pixel) + output;
+    const size_t left = job.outputs - output;
+    if (left >= V::bytes)
+      return V::put_accumulators(even, odd, job.base, to);
+    int32_t whole[V::bytes];
+    V::put_accumulators(even, odd, job.base, whole);
+    __builtin_memcpy(to, whole, left * sizeof(int32_t));
+  }
+
+  void finish(const Spot &spot, const Counts<V> &counts, size_t output) const {
+    for (int pixel = 0; pixel < (spot.out[1] == spot.out[0] ? 1 : 2); ++pixel) {
+      Type even, odd;
+      count_of(spot, counts, pixel, output, even, odd);
+      if (job.limits != nullptr)
+        put_bits(spot.out[pixel], even, odd, output);
+      else
+        put_accumulators(spot.out[pixel], even, odd, output);
+    }
+  }
+
+  // Two spots of two pixels each become one: the largest accumulator is the smallest count.
+  template <int vectors> void pool(const Spot *spots, size_t count, const Counts<V> *counts, size_t output) const {
+    for (size_t i = 0; i < count; i += 2)
+      for (size_t v = 0; v < vectors && output + v * V::bytes < job.outputs; ++v) {
+        Type even, odd;
+        for (int part = 0; part < 4; ++part) {
+          const size_t spot = i + static_cast<size_t>(part / 2);
+          Type e, o;
+          count_of(spots[spot], counts[spot * vectors + v], part % 2, output + v * V::bytes, e, o);
+          even = part == 0 ? e : V::min16(even, e);
+          odd = part == 0 ? o : V::min16(odd, o);
+        }
+        put_bits(spots[i].out[0], even, odd, output + v * V::bytes);
+      }
+  }
+
+  // All spots for `vectors` vectors of outputs: a tile of spots at a time, whose counts stay near while part after part
+  // of the weights goes by.
+  template <int vectors> void block(const uint8_t *weights, size_t output) const {
+    constexpr size_t tile = 64 / vectors;
+    constexpr int pairs = 4 / vectors;
+    Counts<V> counts[tile * vectors];
+    const size_t all = job.run_count * triples, parts = (all + most_triples - 1) / most_triples;
+    for (size_t first = 0; first < job.count; first += tile) {
+      const size_t count = job.count - first < tile ? job.count - first : tile;
+      const Spot *spots = job.spots + first;
+      for (size_t part = 0; part < parts; ++part) {
+        const size_t begin = all * part / parts, end = all * (part + 1) / parts;
+        const Part now{begin / triples, begin % triples, end - begin, part == 0, part + 1 == parts};
+        const uint8_t *w = weights + begin * vectors * lookups * V::bytes;
+        size_t i = 0;
+        for (; i + pairs <= count; i += pairs)
+          windows<pairs, vectors>(spots + i, now, w, output, counts + i * vectors);
+        for (; pairs > 1 && i < count; ++i)
+          windows<1, vectors>(spots + i, now, w, output, counts + i * vectors);
+      }
+      if (job.pooled)
+        pool<vectors>(spots, count, counts, output);
+    }
+  }
+
+  void run() const {
+    const uint8_t *weights = job.weights;
+    for (size_t output = 0; output < job.outputs;) {
+      const size_t vectors = vectors_of<V>(job.outputs - output);
+      if (vectors == 4)
+        block<4>(weights, output);
+      else if (vectors == 2)
+        block<2>(weights, output);
+      else
+        block<1>(weights, output);
+      weights += vectors * V::bytes * job.run_count * triples * lookups;
+      output += vectors * V::bytes;
+    }
+  }
+};
+
+} // namespace
+
+} // namespace bnnt

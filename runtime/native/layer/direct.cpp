@@ -1,0 +1,342 @@
+#include "direct.hpp"
+
+#include "../kernels/kernels.hpp"
+
+namespace bnnt {
+
+namespace {
+
+constexpr uint64_t band_bytes = 192 * 1024; // of an expanded image: it stays in the second cache beside the weights
+constexpr uint64_t most_band_bytes = uint64_t{1} << 24;
+constexpr uint64_t most_cases = 64; // of windows that reach outside
+constexpr uint64_t slack = 64;      // kernels read whole vectors
+
+uint64_t wide(int64_t value) { return static_cast<uint64_t>(value); }
+
+int64_t tap_bytes(const Layer &layer) { return (layer.inputs + 7) / 8; }
+
+// Rows of the padded image from the first that a window reads to the last.
+int64_t span(const Layer &layer) { return (layer.window.kernel[0] - 1) * layer.window.dilations[0] + 1; }
+
+// Whether neighbouring taps lie side by side in memory.
+bool side_by_side(const Layer &layer) { return layer.group == 1 && layer.window.dilations[1] == 1; }
+
+// How many outputs along an axis, from the first on and from the last back, have taps outside.
+void count_borders(const Layer &layer, int axis, int64_t size, int64_t outputs, int64_t &before, int64_t &after) {
+  const Window &window = layer.window;
+  const int64_t stride = window.strides[axis], pad = window.pads[axis];
+  const int64_t reach = (window.kernel[axis] - 1) * window.dilations[axis];
+  before = (pad + stride - 1) / stride;
+  before = before < outputs ? before : outputs;
+  const int64_t room = size + pad - reach; // the first start of a window that reaches beyond the end
+  int64_t first = room <= 0 ? 0 : (room + stride - 1) / stride;
+  first = first > before ? first : before;
+  after = outputs > first ? outputs - first : 0;
+}
+
+// 2 by 2 pixels that never overlap and never lie outside.
+bool pools_squares(const Node &node) {
+  const Window &pool = node.pool;
+  return pool.kernel[0] == 2 && pool.kernel[1] == 2 && pool.strides[0] == 2 && pool.strides[1] == 2 && !pool.padded();
+}
+
+// 0 for the outputs between, whose windows lie inside.
+int64_t case_of(int64_t at, int64_t outputs, int64_t before, int64_t after) {
+  return at < before ? 1 + at : at >= outputs - after ? 1 + before + at - (outputs - after) : 0;
+}
+
+// An output of a case.
+int64_t output_of(int64_t at, int64_t outputs, int64_t before, int64_t after) {
+  return at == 0 ? before : at <= before ? at - 1 : outputs - after + at - 1 - before;
+}
+
+SignRows rows_of(const Node &node, int64_t g) {
+  const Layer &layer = node.layer;
+  const uint64_t bytes = layer.direct.run_count * layer.direct.run_bytes;
+  return {.data = node.weight->data.data + wide(g * layer.outputs) * bytes,
+          .outputs = static_cast<size_t>(layer.outputs),
+          .runs = static_cast<size_t>(layer.direct.run_count),
+          .run_bytes = static_cast<size_t>(layer.direct.run_bytes),
+          .tap = static_cast<size_t>(tap_bytes(layer)),
+          .tail = static_cast<uint8_t>(0xff >> (8 * tap_bytes(layer) - layer.inputs))};
+}
+
+// Taps outside the image were read as +1. Counts of disagreements then lack, for each such tap, half of what its
+// weights sum to: the accumulator must be smaller by the sum.
+int64_t lacking(const Layer &layer, const Value &x, const SignRows &rows, int64_t output, int64_t row, int64_t column) {
+  const Window &window = layer.window;
+  const size_t taps_of_run = rows.run_bytes / rows.tap;
+  int64_t sum = 0;
+  for (int64_t tap = 0; tap < layer.taps(); ++tap) {
+    const int64_t y = row * window.strides[0] - window.pads[0] + tap / window.kernel[1] * window.dilations[0];
+    const int64_t at = column * window.strides[1] - window.pads[1] + tap % window.kernel[1] * window.dilations[1];
+    if (y >= 0 && y < x.height && at >= 0 && at < x.width)
+      continue;
+    const size_t index = static_cast<size_t>(tap), run = index / taps_of_run;
+    sum += layer.inputs;
+    for (size_t i = 0; i < rows.tap; ++i)
+      sum -= 2 * __builtin_popcount(rows.byte(static_cast<size_t>(output), run, index % taps_of_run * rows.tap + i));
+  }
+  return sum / 2;
+}
+
+void fill_borders(const Node &node, const Value &x, const Convolver &convolver) {
+  const Layer &layer = node.layer;
+  const Direct &direct = layer.direct;
+  int16_t *of_case = direct.borders;
+  for (int64_t g = 0; g < layer.group; ++g) {
+    const SignRows rows = rows_of(node, g);
+    for (int64_t y = 0; y < 1 + direct.top + direct.bottom; ++y)
+      for (int64_t at = 0; at < 1 + direct.left + direct.right; ++at, of_case += direct.arranged) {
+        __builtin_memset(of_case, 0, static_cast<size_t>(direct.arranged) * sizeof(int16_t));
+        if (y == 0 && at == 0)
+          continue;
+        const int64_t row = output_of(y, layer.height, direct.top, direct.bottom);
+        const int64_t column = output_of(at, layer.width, direct.left, direct.right);
+        for (int64_t o = 0; o < layer.outputs; ++o)
+          of_case[convolver.element(static_cast<size_t>(o))] =
+              static_cast<int16_t>(lacking(layer, x, rows, o, row, column));
+      }
+  }
+}
+
+void fill_limits(const Node &node, const Convolver &convolver) {
+  const Layer &layer = node.layer;
+  const int64_t base = layer.weights_of_one();
+  int16_t *limits = layer.direct.limits;
+  for (int64_t g = 0; g < layer.group; ++g, limits += layer.direct.arranged) {
+    for (uint64_t o = 0; o < layer.direct.arranged; ++o)
+      limits[o] = 0x7fff; // never above: the tail bits are 0
+    for (int64_t o = 0; o < layer.outputs; ++o) {
+      const int64_t limit = (base - node.taus[g * layer.outputs + o]) >> 1;
+      limits[convolver.element(static_cast<size_t>(o))] = static_cast<int16_t>(limit < -1       ? -1
+                                                                               : limit > 0x7fff ? 0x7fff
+                                                                                                : limit);
+    }
+  }
+}
+
+// What one worker has for a band, as offsets into its scratch.
+struct Room {
+  uint64_t spots, rows, bytes;
+  uint64_t row; // bytes of a padded row that is not expanded
+
+  Room(const Node &node, const Value &x, const Kernels &kernels) {
+    const Layer &layer = node.layer;
+    const Direct &direct = layer.direct;
+    const Window &window = layer.window;
+    // those of a last row that has no neighbour stand apart
+    const uint64_t lines = (direct.rows - 1) * wide(window.strides[0]) + 2 * wide(span(layer));
+    const uint64_t count = direct.rows * wide(layer.width + 1) / kernels.convolver->pixels + wide(layer.width);
+    spots = round_up(lines * direct.line + slack, Arena::alignment);
+    rows = spots + round_up(count * sizeof(Spot), Arena::alignment);
+    row = round_up(wide(x.width + window.pads[1] + window.pads[3]) * wide(x.packed()), Arena::alignment);
+    bytes = rows + 3 * row + slack; // zeros, and a padded row with as many zeros behind it
+  }
+};
+
+// A band of one image while it is computed.
+struct Band {
+  const Call &call;
+  const Layer &layer;
+  const Window &window;
+  const Direct &direct;
+  const Convolver &convolver;
+  size_t packed, pixel, row; // bytes of a packed pixel, an expanded one, and a packed row with its padding
+  uint8_t *image;
+  Spot *spots;
+  uint8_t *zeros, *padded; // rows
+
+  Band(const Call &of, uint8_t *scratch)
+      : call(of), layer(of.node.layer), window(layer.window), direct(layer.direct),
+        convolver(*of.session.kernels->convolver), packed(static_cast<size_t>(of.x.packed())),
+        pixel(packed * convolver.expansion), image(scratch) {
+    const Room room(of.node, of.x, *of.session.kernels);
+    row = static_cast<size_t>(room.row);
+    spots = reinterpret_cast<Spot *>(scratch + room.spots);
+    zeros = scratch + room.rows;
+    padded = zeros + row;
+    __builtin_memset(zeros, 0, 3 * row);
+  }
+
+  // Row `y` of the padded image, without what pads it on both sides.
+  const uint8_t *input(int64_t y) const {
+    const int64_t at = y - window.pads[0];
+    return at < 0 || at >= call.x.height ? zeros : call.from + static_cast<size_t>(at * call.x.width) * packed;
+  }
+
+  // Rows y and y + stride of the padded image, one for each pixel of a spot. What pads them is +1: zeros.
+  void expand(int64_t y, uint8_t *line) const {
+    const size_t before = static_cast<size_t>(window.pads[1]) * pixel, inside = static_cast<size_t>(call.x.width);
+    __builtin_memset(line, 0, before);
+    convolver.expand(input(y), input(y + window.strides[0]), inside * packed, line + before);
+    __builtin_memset(line + before + inside * pixel, 0, static_cast<size_t>(window.pads[3]) * pixel);
+  }
+
+  uint32_t border(int64_t y, int64_t x) const {
+    if (direct.borders == nullptr)
+      return 0;
+    return static_cast<uint32_t>(case_of(y, layer.height, direct.top, direct.bottom) *
+                                     (1 + direct.left + direct.right) +
+                                 case_of(x, layer.width, direct.left, direct.right));
+  }
+
+  uint32_t out(int64_t y, int64_t x) const {
+    return static_cast<uint32_t>(call.node.pooled ? y / 2 * call.result.width + x / 2 : y * layer.width + x);
+  }
+
+  // The window at (y, x), whose rows begin at expanded row `line`, and for the second pixel of a spot another.
+  Spot spot(int64_t line, int64_t y, int64_t x, int64_t other_y, int64_t other_x) const {
+    const uint64_t first = wide(line) * direct.line + wide(x * window.strides[1]) * pixel;
+    return {static_cast<uint32_t>(first), {out(y, x), out(other_y, other_x)}, {border(y, x), border(other_y, other_x)}};
+  }
+
+  // Expands what rows [begin, end) of the convolution read, and lists their spots: how many.
+  size_t prepare(int64_t begin, int64_t end) const {
+    const bool pairs = convolver.pixels == 2, pooled = call.node.pooled;
+    const int64_t stride = window.strides[0], step = pairs || pooled ? 2 : 1, top = begin * stride;
+    const int64_t columns = pooled ? 2 * call.result.width : layer.width;
+    size_t count = 0;
+    int64_t next = top, y = begin; // next: the first row that is not expanded yet
+    for (; y + step <= end; y += step) {
+      const int64_t line = y * stride - top, below = pairs ? 0 : (step - 1) * stride;
+      for (next = next > y * stride ? next : y * stride; next < y * stride + below + span(layer); ++next)
+        expand(next, image + wide(next - top) * direct.line);
+      if (pairs)
+        for (int64_t x = 0; x < columns; ++x)
+          spots[count++] = spot(line, y, x, y + 1, x);
+      else if (!pooled)
+        for (int64_t x = 0; x < columns; ++x)
+          spots[count++] = spot(line, y, x, y, x);
+      else
+        for (int64_t x = 0; x < columns; x += 2)
+          for (int64_t i = 0; i < 4; ++i) // the four of a square
+            spots[count++] = spot(line + i / 2 * stride, y + i / 2, x + i % 2, y, x);
+    }
+    return y < end ? count + last_row(y, next - top, spots + count) : count;
+  }
+
+  // A row without a neighbour: its pixels are paired with those half a row further on, behind which zeros lie.
+  size_t last_row(int64_t y, int64_t line, Spot *to) const {
+    const int64_t half = (layer.width + 1) / 2;
+    const int64_t reach = (half - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1;
+    const size_t shift = static_cast<size_t>(half * window.strides[1]) * packed;
+    for (int64_t ky = 0; ky < span(layer); ++ky) {
+      __builtin_memcpy(padded + static_cast<size_t>(window.pads[1]) * packed, input(y * window.strides[0] + ky),
+                       static_cast<size_t>(call.x.width) * packed);
+      convolver.expand(padded, padded + shift, static_cast<size_t>(reach) * packed,
+                       image + wide(line + ky) * direct.line);
+    }
+    for (int64_t x = 0; x < half; ++x)
+      to[x] = spot(line, y, x, y, x + half < layer.width ? x + half : x);
+    return static_cast<size_t>(half);
+  }
+
+  void run(int64_t begin, int64_t end) const {
+    const size_t count = prepare(begin, end);
+    const uint64_t weights = direct_weight_bytes(layer, *call.session.kernels), groups = wide(layer.group);
+    const bool bits = call.node.thresholded();
+    for (uint64_t g = 0; g < groups; ++g) {
+      const uint64_t first = g * wide(layer.outputs);
+      convolver.run(
+          {.image = image + g * wide(tap_bytes(layer)) * convolver.expansion,
+           .spots = spots,
+           .count = count,
+           .runs = direct.runs,
+           .run_count = static_cast<size_t>(direct.run_count),
+           .run_bytes = static_cast<size_t>(direct.run_bytes),
+           .weights = layer.weights + g * weights,
+           .outputs = static_cast<size_t>(layer.outputs),
+           .base = static_cast<int32_t>(layer.weights_of_one()),
+           .borders = direct.borders == nullptr ? nullptr : direct.borders + g * direct.cases() * direct.arranged,
+           .border_stride = static_cast<size_t>(direct.arranged),
+           .limits = bits ? direct.limits + g * direct.arranged : nullptr,
+           .flips = bits ? call.node.flips + first / 8 : nullptr,
+           .pooled = call.node.pooled,
+           .to = call.to + (bits ? first / 8 : first * sizeof(int32_t)),
+           .pixel = static_cast<size_t>(bits ? call.result.packed() : 4 * call.result.channels)});
+    }
+  }
+};
+
+} // namespace
+
+bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
+  Layer &layer = node.layer;
+  const Window &window = layer.window;
+  const Convolver *convolver = kernels.convolver;
+  const bool zeros = layer.pad_value == 0 && window.padded();
+  if (convolver == nullptr || layer.weights_of_one() > most_window_bits || layer.height * layer.width == 1 ||
+      (layer.group > 1 && (layer.inputs % 8 != 0 || layer.outputs % 8 != 0)) || (zeros && layer.inputs % 2 != 0) ||
+      (node.pooled && !pools_squares(node)))
+    return false;
+  Direct direct;
+  const uint64_t stride = wide(window.strides[0]), height = round_up(wide(layer.height), 2);
+  direct.run_count = wide(side_by_side(layer) ? window.kernel[0] : layer.taps());
+  direct.run_bytes = wide(side_by_side(layer) ? window.kernel[1] : 1) * wide(tap_bytes(layer));
+  direct.line = round_up(wide(x.width + window.pads[1] + window.pads[3]) * wide(x.packed()) * convolver->expansion,
+                         Arena::alignment);
+  direct.arranged = round_up(wide(layer.outputs), convolver->block);
+  const uint64_t lines = band_bytes / direct.line, least = wide(span(layer)) + stride;
+  direct.rows = lines > least ? (lines - least) / stride / 2 * 2 + 2 : 2;
+  direct.rows = direct.rows < height ? direct.rows : height;
+  if (zeros) {
+    count_borders(layer, 0, x.height, layer.height, direct.top, direct.bottom);
+    count_borders(layer, 1, x.width, layer.width, direct.left, direct.right);
+  }
+  const uint64_t many_lines = direct.rows * stride + 2 * wide(span(layer));
+  if (direct.cases() > most_cases || many_lines > most_band_bytes / direct.line)
+    return false;
+  layer.direct = direct;
+  layer.method = Method::direct;
+  layer.block = convolver->block;
+  node.kernel = convolver->name;
+  return true;
+}
+
+uint64_t direct_weight_bytes(const Layer &layer, const Kernels &kernels) {
+  const Direct &direct = layer.direct;
+  return kernels.convolver->weight_bytes(static_cast<size_t>(layer.outputs), static_cast<size_t>(direct.run_count),
+                                         static_cast<size_t>(direct.run_bytes));
+}
+
+uint64_t direct_scratch(const Node &node, const Value &x, const Kernels &kernels) {
+  return Room(node, x, kernels).bytes;
+}
+
+void place_direct(Node &node, Arena &arena) {
+  Direct &direct = node.layer.direct;
+  const uint64_t groups = wide(node.layer.group);
+  direct.runs = arena.take<uint32_t>(direct.run_count);
+  if (node.thresholded())
+    direct.limits = arena.take<int16_t>(groups * direct.arranged);
+  if (direct.cases() > 1)
+    direct.borders = arena.take<int16_t>(groups * direct.cases() * direct.arranged);
+}
+
+void fill_direct(Node &node, const Value &x, const Kernels &kernels) {
+  const Layer &layer = node.layer;
+  const Direct &direct = layer.direct;
+  const Convolver &convolver = *kernels.convolver;
+  const uint64_t bytes = direct_weight_bytes(layer, kernels), pixel = wide(x.packed()) * convolver.expansion;
+  const uint64_t columns = side_by_side(layer) ? 1 : wide(layer.window.kernel[1]);
+  for (uint64_t r = 0; r < direct.run_count; ++r)
+    direct.runs[r] = static_cast<uint32_t>(r / columns * wide(layer.window.dilations[0]) * direct.line +
+                                           r % columns * wide(layer.window.dilations[1]) * pixel);
+  __builtin_memset(layer.weights, 0, static_cast<size_t>(wide(layer.group) * bytes));
+  for (int64_t g = 0; g < layer.group; ++g)
+    convolver.pack(rows_of(node, g), layer.weights + wide(g) * bytes);
+  if (direct.limits != nullptr)
+    fill_limits(node, convolver);
+  if (direct.borders != nullptr)
+    fill_borders(node, x, convolver);
+}
+
+void direct_rows(const Call &call, int64_t begin, int64_t end, uint8_t *scratch) {
+  const int64_t factor = call.node.pooled ? 2 : 1, rows = static_cast<int64_t>(call.node.layer.direct.rows);
+  const Band band(call, scratch);
+  for (int64_t row = factor * begin; row < factor * end; row += rows)
+    band.run(row, row + rows < factor * end ? row + rows : factor * end);
+}
+
+} // namespace bnnt

@@ -1,0 +1,21 @@
+// Binary convolutions that go straight from bits to their result, band of rows by band of rows.
+#pragma once
+
+#include "layer.hpp"
+
+namespace bnnt {
+
+// Whether the kernel set has a convolver and the layer fits it; then `node.layer` is prepared for it.
+bool choose_direct(Node &node, const Value &x, const Kernels &kernels);
+
+uint64_t direct_weight_bytes(const Layer &layer, const Kernels &kernels);
+void place_direct(Node &node, Arena &arena);
+void fill_direct(Node &node, const Value &x, const Kernels &kernels);
+
+// What a worker needs, bytes.
+uint64_t direct_scratch(const Node &node, const Value &x, const Kernels &kernels);
+
+// Rows [begin, end) of the node's value.
+void direct_rows(const Call &call, int64_t begin, int64_t end, uint8_t *scratch);
+
+} // namespace bnnt

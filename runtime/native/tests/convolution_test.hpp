@@ -1,0 +1,175 @@
+// The kernels over `Convolution`: windows of an expanded image straight to bits or accumulators.
+#pragma once
+
+#include <string.h>
+
+#include "differ.hpp"
+#include "guarded.hpp"
+#include "noise.hpp"
+
+namespace bnnt {
+
+namespace {
+
+// Lines of packed bytes; a window is `runs` runs of `run_bytes`, one in each line from that of its spot on.
+struct Plane {
+  size_t lines, line, runs, run_bytes, outputs, spots;
+  bool bits, pooled, borders;
+};
+
+constexpr size_t border_cases = 5;
+
+class ConvolutionTest {
+public:
+  ConvolutionTest(const Kernels &of, const Plane &shape, Pattern pattern, Noise &random)
+      : set(of), convolver(*of.convolver), plane(shape), noise(random),
+        arranged(round_up(shape.outputs, convolver.block)), lines((shape.lines + 1) * shape.line),
+        rows(shape.outputs * window()), image(shape.lines * shape.line * convolver.expansion + 64),
+        weights(convolver.weight_bytes(shape.outputs, shape.runs, shape.run_bytes), 0), limits(arranged),
+        borders(border_cases * arranged, 0), flips((arranged + 7) / 8 + 8, 0), spots(shape.spots), runs(shape.runs) {
+    for (size_t i = 0; i < lines.size(); ++i)
+      lines[i] = sign_byte(pattern, false, noise);
+    for (size_t i = 0; i < rows.size(); ++i)
+      rows[i] = sign_byte(pattern, true, noise);
+    for (size_t y = 0; y < plane.lines; ++y)
+      convolver.expand(lines.data() + y * plane.line, lines.data() + (y + 1) * plane.line, plane.line,
+                       image.data() + y * plane.line * convolver.expansion);
+    convolver.pack({rows.data(), plane.outputs, plane.runs, plane.run_bytes, plane.run_bytes, 0xff}, weights.data());
+    for (size_t r = 0; r < plane.runs; ++r)
+      runs[r] = static_cast<uint32_t>(r * plane.line * convolver.expansion);
+    for (size_t i = 0; i < arranged; ++i)
+      limits[i] = 0x7fff;
+    for (size_t o = 0; o < plane.outputs; ++o) {
+      if (noise.next() >> 63)
+        flips[o / 8] |= static_cast<uint8_t>(1u << o % 8);
+      for (size_t c = 1; plane.borders && c < border_cases; ++c)
+        borders[c * arranged + convolver.element(o)] = static_cast<int16_t>(noise.between(-40, 40));
+    }
+    for (size_t i = 0; i < plane.spots; ++i) {
+      const size_t y = noise.size(0, plane.lines - plane.runs), at = noise.size(0, plane.line - plane.run_bytes);
+      const uint32_t second = convolver.pixels == 2 && noise.size(0, 4) != 0 ? 1 : 0;
+      const uint32_t out = static_cast<uint32_t>(2 * i);
+      spots[i] = {static_cast<uint32_t>((y * plane.line + at) * convolver.expansion),
+                  {out, out + second},
+                  {static_cast<uint32_t>(noise.size(0, border_cases - 1)),
+                   static_cast<uint32_t>(noise.size(0, border_cases - 1))}};
+    }
+    for (size_t o = 0; o < plane.outputs; ++o) // at counts that there are
+      limits[convolver.element(o)] = static_cast<int16_t>(
+          count(noise.size(0, plane.spots - 1), 0, o) + static_cast<int32_t>(noise.between(-1, 1)));
+  }
+
+  void check() {
+    const size_t pixel = plane.bits ? (plane.outputs + 7) / 8 : plane.outputs * sizeof(int32_t);
+    Guarded<uint8_t> to(2 * plane.spots * pixel, 0xa5);
+    convolver.run({.image = image.data(),
+                   .spots = spots.data(),
+                   .count = plane.spots,
+                   .runs = runs.data(),
+                   .run_count = plane.runs,
+                   .run_bytes = plane.run_bytes,
+                   .weights = weights.data(),
+                   .outputs = plane.outputs,
+                   .base = base,
+                   .borders = plane.borders ? borders.data() : nullptr,
+                   .border_stride = arranged,
+                   .limits = plane.bits ? limits.data() : nullptr,
+                   .flips = plane.bits ? flips.data() : nullptr,
+                   .pooled = plane.pooled,
+                   .to = to.data(),
+                   .pixel = pixel});
+    Guarded<uint8_t> expected(to.size(), 0xa5);
+    const size_t together = plane.pooled ? 4 / convolver.pixels : 1;
+    for (size_t i = 0; i < plane.spots; i += together)
+      for (size_t which = 0; which < (plane.pooled ? 1 : convolver.pixels); ++which)
+        put(i, which, together, expected.data() + spots[i].out[which] * pixel);
+    char sizes[160];
+    snprintf(sizes, sizeof sizes, "%zu spots, %zu runs of %zu bytes, %zu outputs, %s%s%s", plane.spots, plane.runs,
+             plane.run_bytes, plane.outputs, plane.bits ? "bits" : "accumulators", plane.pooled ? ", pooled" : "",
+             plane.borders ? ", borders" : "");
+    for (size_t i = 0; i < to.size(); ++i)
+      if (to[i] != expected[i])
+        differ(set, "convolution", sizes, i, expected[i], to[i]);
+    ++cases;
+  }
+
+private:
+  static constexpr int32_t base = 12345;
+
+  size_t window() const { return plane.runs * plane.run_bytes; }
+
+  // Disagreements of a pixel of a spot and an output, with what its border lacks.
+  int32_t count(size_t spot, size_t which, size_t output) const {
+    const uint8_t *x = lines.data() + spots[spot].first / convolver.expansion + which * plane.line;
+    const uint8_t *w = rows.data() + output * window();
+    int32_t sum = plane.borders ? borders[spots[spot].border[which] * arranged + convolver.element(output)] : 0;
+    for (size_t r = 0; r < plane.runs; ++r)
+      for (size_t i = 0; i < plane.run_bytes; ++i)
+        sum += __builtin_popcount(x[r * plane.line + i] ^ w[r * plane.run_bytes + i]);
+    return sum;
+  }
+
+  void put(size_t spot, size_t which, size_t together, uint8_t *to) const {
+    if (which == 1 && spots[spot].out[1] == spots[spot].out[0])
+      return;
+    if (plane.bits)
+      memset(to, 0, (plane.outputs + 7) / 8);
+    for (size_t o = 0; o < plane.outputs; ++o) {
+      int32_t least = count(spot, which, o);
+      for (size_t i = 0; plane.pooled && i < 4; ++i) {
+        const int32_t other = count(spot + i % together, i / together, o);
+        least = other < least ? other : least;
+      }
+      const bool flip = (flips[o / 8] >> o % 8 & 1) != 0;
+      if (plane.bits)
+        to[o / 8] |= static_cast<uint8_t>(((least > limits[convolver.element(o)]) != flip) << o % 8);
+      else {
+        const int32_t acc = base - 2 * least;
+        memcpy(to + o * sizeof acc, &acc, sizeof acc);
+      }
+    }
+  }
+
+  const Kernels &set;
+  const Convolver &convolver;
+  const Plane &plane;
+  Noise &noise;
+  size_t arranged;
+  Guarded<uint8_t> lines, rows, image, weights;
+  Guarded<int16_t> limits, borders;
+  Guarded<uint8_t> flips;
+  Guarded<Spot> spots;
+  Guarded<uint32_t> runs;
+};
+
+// Every length of a run around the most lookups and words between two flushes, windows up to the most bits, every
+// number of outputs, tails of spots.
+void convolutions(const Kernels &set) {
+  Noise noise(5);
+  const auto test = [&](const Plane &plane, Pattern pattern) { ConvolutionTest(set, plane, pattern, noise).check(); };
+  for (size_t run = 1; run <= 70; ++run)
+    for (const Pattern pattern : patterns) {
+      test({4, run + 9, 3, run, 33, 5, true, false, false}, pattern);
+      test({2, run + 5, 1, run, 130, 3, false, false, true}, pattern);
+    }
+  static constexpr size_t long_run_bytes[] = {126, 255, 256, 257, 512, 1365};
+  for (const size_t run : long_run_bytes)
+    for (const Pattern pattern : patterns)
+      test({4, run + 9, 3, run, 70, 9, run % 2 == 0, false, false}, pattern);
+  for (size_t outputs = 1; outputs <= 260; ++outputs) {
+    test({4, 40, 3, 8, outputs, outputs % 13 + 1, true, false, outputs % 2 == 0}, Pattern::random);
+    test({4, 40, 2, 9, outputs, outputs % 13 + 1, false, false, outputs % 2 == 1}, Pattern::random);
+    test({4, 40, 3, 5, outputs, 4 * (outputs % 20 + 1), true, true, outputs % 2 == 0}, Pattern::random);
+  }
+  for (int i = 0; i < 300; ++i) {
+    const size_t runs = noise.size(1, 25), run = noise.size(1, 60), spots = noise.size(1, 40);
+    const bool pooled = noise.size(0, 2) == 0, bits = pooled || noise.next() >> 63;
+    test({runs + noise.size(0, 4), run + noise.size(0, 50), runs, run, noise.size(1, 300), pooled ? spots * 4 : spots, bits,
+          pooled, noise.next() >> 63 != 0},
+         patterns[noise.size(0, 3)]);
+  }
+}
+
+} // namespace
+
+} // namespace bnnt
