@@ -28,7 +28,7 @@ struct Dots {
   size_t stride;
 };
 
-// One output row of a layer with float32 weights [group][block][tap][input][lane]: products in the order tap, input,
+// One output row of a layer with float32 weights, which lie as `sums_weight` says: products in the order tap, input,
 // each product and each sum rounded, starting from the bias.
 struct Sums {
   const Layer *layer;
@@ -38,6 +38,16 @@ struct Sums {
   float *out; // [width][stride]
   size_t stride;
 };
+
+// Where the weight of an output of a group stands: [group][block][tap][input][lane], or, where each group has one input
+// and one output, [block of groups][tap][lane].
+inline int64_t sums_weight(const Layer &layer, int64_t g, int64_t output, int64_t tap, int64_t input) {
+  const int64_t lanes = static_cast<int64_t>(layer.block);
+  if (layer.depthwise())
+    return (g / lanes * layer.taps() + tap) * lanes + g % lanes;
+  const int64_t block = g * layer.blocked / lanes + output / lanes;
+  return ((block * layer.taps() + tap) * layer.inputs + input) * lanes + output % lanes;
+}
 
 struct Kernels {
   const char *name;

@@ -22,6 +22,9 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   case Method::narrow:
     return outputs * layer.runs * layer.run * kernels.pair * sizeof(int16_t);
   case Method::real:
+    if (layer.depthwise())
+      return round_up(static_cast<uint64_t>(layer.group), layer.block) * static_cast<uint64_t>(layer.taps()) *
+             sizeof(float);
     return outputs * static_cast<uint64_t>(layer.weights_of_one()) * sizeof(float);
   }
   return 0;
@@ -89,21 +92,22 @@ void fill_narrow(Node &node, const Kernels &kernels) {
       }
 }
 
-// The blocks of `Sums`.
-void fill_real(Node &node) {
+void fill_real(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  const int64_t lanes = static_cast<int64_t>(layer.block);
-  float *to = reinterpret_cast<float *>(layer.weights);
+  float *weights = reinterpret_cast<float *>(layer.weights);
+  __builtin_memset(weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
   for (int64_t g = 0; g < layer.group; ++g)
-    for (int64_t block = 0; block < layer.blocked / lanes; ++block)
+    for (int64_t o = 0; o < layer.outputs; ++o)
       for (int64_t tap = 0; tap < layer.taps(); ++tap)
         for (int64_t i = 0; i < layer.inputs; ++i)
-          for (int64_t o = block * lanes; o < (block + 1) * lanes; ++o)
-            *to++ = o < layer.outputs ? weight_of(node, static_cast<uint64_t>(g * layer.outputs + o), tap, i) : 0.0f;
-  float *bias = layer.bias;
-  for (int64_t g = 0; bias != nullptr && g < layer.group; ++g)
-    for (int64_t o = 0; o < layer.blocked; ++o)
-      *bias++ = o < layer.outputs ? node.bias->real(static_cast<size_t>(g * layer.outputs + o)) : 0.0f;
+          weights[sums_weight(layer, g, o, tap, i)] =
+              weight_of(node, static_cast<uint64_t>(g * layer.outputs + o), tap, i);
+  if (layer.bias == nullptr)
+    return;
+  __builtin_memset(layer.bias, 0, static_cast<size_t>(layer.group * layer.blocked) * sizeof(float));
+  for (int64_t g = 0; g < layer.group; ++g)
+    for (int64_t o = 0; o < layer.outputs; ++o)
+      layer.bias[g * layer.blocked + o] = node.bias->real(static_cast<size_t>(g * layer.outputs + o));
 }
 
 } // namespace
@@ -131,7 +135,7 @@ void fill_layer(Node &node, const Value &x, const Kernels &kernels) {
   case Method::narrow:
     return fill_narrow(node, kernels);
   case Method::real:
-    return fill_real(node);
+    return fill_real(node, kernels);
   }
 }
 

@@ -70,6 +70,8 @@ void choose_method(Node &node, const Value &x, const Kernels &kernels) {
   else
     choose_integers(node, x, kernels);
   layer.blocked = static_cast<int64_t>(round_up(wide(layer.outputs), layer.block));
+  if (layer.method == Method::real && layer.depthwise())
+    layer.blocked = 1; // blocks are of groups
   // a block may reach beyond its group: into the next one, which is written later, or behind the last one
   layer.stride = round_up(wide((layer.group - 1) * layer.outputs + layer.blocked), 16);
 }

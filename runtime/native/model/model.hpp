@@ -119,6 +119,7 @@ struct Layer {
   int64_t taps() const { return window.taps(); }
   int64_t weights_of_one() const { return taps() * inputs; }
   int64_t channels() const { return group * outputs; }
+  bool depthwise() const { return group > 1 && inputs == 1 && outputs == 1; }
 };
 
 enum class Weights : uint8_t { none, bits, reals };

@@ -55,8 +55,8 @@ public:
                    static_cast<uint32_t>(noise.size(0, border_cases - 1))}};
     }
     for (size_t o = 0; o < plane.outputs; ++o) // at counts that there are
-      limits[convolver.element(o)] = static_cast<int16_t>(
-          count(noise.size(0, plane.spots - 1), 0, o) + static_cast<int32_t>(noise.between(-1, 1)));
+      limits[convolver.element(o)] = static_cast<int16_t>(count(noise.size(0, plane.spots - 1), 0, o) +
+                                                          static_cast<int32_t>(noise.between(-1, 1)));
   }
 
   void check() {
@@ -164,8 +164,8 @@ void convolutions(const Kernels &set) {
   for (int i = 0; i < 300; ++i) {
     const size_t runs = noise.size(1, 25), run = noise.size(1, 60), spots = noise.size(1, 40);
     const bool pooled = noise.size(0, 2) == 0, bits = pooled || noise.next() >> 63;
-    test({runs + noise.size(0, 4), run + noise.size(0, 50), runs, run, noise.size(1, 300), pooled ? spots * 4 : spots, bits,
-          pooled, noise.next() >> 63 != 0},
+    test({runs + noise.size(0, 4), run + noise.size(0, 50), runs, run, noise.size(1, 300), pooled ? spots * 4 : spots,
+          bits, pooled, noise.next() >> 63 != 0},
          patterns[noise.size(0, 3)]);
   }
 }

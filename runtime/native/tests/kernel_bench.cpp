@@ -110,6 +110,7 @@ void sums(const Kernels &set, const Case &c, const Peak &peak) {
   layer.outputs = static_cast<int64_t>(c.outputs);
   layer.width = static_cast<int64_t>(c.pixels);
   layer.blocked = static_cast<int64_t>(round_up(c.outputs, set.real_block));
+  layer.block = set.real_block;
   const size_t width = c.pixels + c.taps - 1, blocked = static_cast<size_t>(layer.blocked);
   float *image = memory<float>(3 * width * c.channels, 0), *out = memory<float>(c.pixels * blocked, 0);
   float *weights = memory<float>(3 * c.taps * c.channels * blocked, 0);

@@ -35,19 +35,22 @@ void sums(const Kernels &set) {
       window.pads[axis] = noise.between(0, 3);
       window.pads[axis + 2] = noise.between(0, 3);
     }
-    layer.group = noise.between(1, 3);
-    layer.inputs = noise.between(1, 9);
-    layer.outputs = turn < 130 ? turn + 1 : noise.between(1, 80);
+    const bool depthwise = turn % 5 == 0;
+    layer.group = depthwise ? noise.between(2, 80) : noise.between(1, 3);
+    layer.inputs = depthwise ? 1 : noise.between(1, 9);
+    layer.outputs = depthwise ? 1 : turn < 200 ? turn + 1 : noise.between(1, 80);
     layer.pad_counts = noise.next() >> 63 != 0;
     layer.block = set.real_block;
-    layer.blocked = static_cast<int64_t>(round_up(static_cast<uint64_t>(layer.outputs), layer.block));
-    const int64_t height = noise.between(1, 7), width = noise.between(1, 9),
-                  lanes = static_cast<int64_t>(set.real_block);
-    layer.width = noise.between(1, 6); // the kernel takes it as it is: windows that lie outside sum nothing
+    layer.blocked =
+        layer.depthwise() ? 1 : static_cast<int64_t>(round_up(static_cast<uint64_t>(layer.outputs), layer.block));
+    const int64_t height = noise.between(1, 7), width = noise.between(1, 25);
+    layer.width = noise.between(1, 20); // the kernel takes it as it is: windows that lie outside sum nothing
     const int64_t row = noise.between(0, 4), taps = layer.taps(), channels = layer.group * layer.inputs;
     Guarded<float> x(static_cast<size_t>(height * width * channels));
     Guarded<float> rows(static_cast<size_t>(layer.channels() * taps * layer.inputs)); // [output][tap][input]
-    Guarded<float> weights(static_cast<size_t>(layer.group * layer.blocked * taps * layer.inputs), 0);
+    const uint64_t slots = layer.depthwise() ? round_up(static_cast<uint64_t>(layer.group), layer.block)
+                                             : static_cast<uint64_t>(layer.group * layer.blocked);
+    Guarded<float> weights(slots * static_cast<size_t>(taps * layer.inputs), 0);
     Guarded<float> bias(static_cast<size_t>(layer.group * layer.blocked), 0),
         biases(static_cast<size_t>(layer.channels()), 0);
     for (size_t i = 0; i < x.size(); ++i)
@@ -60,9 +63,10 @@ void sums(const Kernels &set) {
         const int64_t output = g * layer.outputs + o, slot = g * layer.blocked + o;
         if (has_bias)
           bias[static_cast<size_t>(slot)] = biases[static_cast<size_t>(output)] = real(noise, hostile);
-        for (int64_t i = 0; i < taps * layer.inputs; ++i)
-          weights[static_cast<size_t>((g * layer.blocked + o / lanes * lanes) * taps * layer.inputs + i * lanes +
-                                      o % lanes)] = rows[static_cast<size_t>(output * taps * layer.inputs + i)];
+        for (int64_t tap = 0; tap < taps; ++tap)
+          for (int64_t i = 0; i < layer.inputs; ++i)
+            weights[static_cast<size_t>(sums_weight(layer, g, o, tap, i))] =
+                rows[static_cast<size_t>((output * taps + tap) * layer.inputs + i)];
       }
     layer.weights = reinterpret_cast<uint8_t *>(weights.data());
     layer.bias = has_bias ? bias.data() : nullptr;

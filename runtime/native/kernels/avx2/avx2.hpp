@@ -8,7 +8,7 @@ namespace bnnt::avx2 {
 // A vector holds one word of 8 outputs.
 constexpr size_t word = 4, block = 8;
 constexpr size_t pair = 2, narrow_block = 8;
-constexpr size_t real_block = 32;
+constexpr size_t real_block = 16;
 
 void disagreements(const Dots &job);
 void products(const Dots &job);

@@ -3,6 +3,6 @@
 
 namespace bnnt::avx2 {
 
-void sums(const Sums &job) { sum_row<real_block>(job); }
+void sums(const Sums &job) { SumRow<32, 2, 6, 4>(job).run(); }
 
 } // namespace bnnt::avx2

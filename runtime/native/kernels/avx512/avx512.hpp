@@ -8,7 +8,7 @@ namespace bnnt::avx512 {
 // A vector holds one word of 16 outputs, so nothing is summed across its lanes.
 constexpr size_t word = 4, block = 16;
 constexpr size_t pair = 2, narrow_block = 16;
-constexpr size_t real_block = 64;
+constexpr size_t real_block = 32;
 
 void disagreements(const Dots &job);
 void products(const Dots &job);

@@ -3,6 +3,6 @@
 
 namespace bnnt::avx512 {
 
-void sums(const Sums &job) { sum_row<real_block>(job); }
+void sums(const Sums &job) { SumRow<64, 2, 8, 4>(job).run(); }
 
 } // namespace bnnt::avx512

@@ -7,7 +7,7 @@ namespace bnnt::portable {
 
 constexpr size_t word = 8, block = 2;
 constexpr size_t pair = 1, narrow_block = 32;
-constexpr size_t real_block = 32;
+constexpr size_t real_block = 16; // 4 vectors of 4, 4 pixels: the registers of ARM64
 
 void disagreements(const Dots &job);
 void products(const Dots &job);
