@@ -2,6 +2,7 @@
 #include "kernels/kernels.hpp"
 #include "model/operators.hpp"
 #include "model/plan.hpp"
+#include "model/run.hpp"
 
 namespace bnnt {
 
@@ -205,19 +206,7 @@ bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count,
     return BNNT_USAGE;
   const Value &output = session->output();
   for (size_t image = 0; image < count; ++image) {
-    for (int32_t i = 0; i < session->node_count; ++i) {
-      const Value &value = session->values[i + 1];
-      uint8_t *to = session->buffer(i + 1);
-      const uint64_t start = report.nanoseconds == nullptr ? 0 : report.clock();
-      const Node &node = session->nodes[i];
-      const uint8_t *from = node.inputs[0] == 0 ? images : session->buffer(node.inputs[0]);
-      node.op->run({*session, node, session->values[node.inputs[0]], value, from, to});
-      if (report.nanoseconds != nullptr)
-        report.nanoseconds[i] += report.clock() - start;
-      if (report.hidden != nullptr && value.kind == Kind::bits)
-        __builtin_memcpy(report.hidden + image * session->hidden_bytes + value.hidden_offset, to,
-                         static_cast<size_t>(value.bytes));
-    }
+    run_image(*session, images, image, report);
     write_output(output, reinterpret_cast<const float *>(session->buffer(session->node_count)), logits);
     images += session->values[0].bytes;
     logits += output.elements();

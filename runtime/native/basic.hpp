@@ -10,6 +10,8 @@ namespace bnnt {
 
 static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "files and packed bits are little-endian");
 
+constexpr int32_t most_threads = 1024;
+
 struct Bytes {
   const uint8_t *data = nullptr;
   size_t size = 0;

@@ -1,8 +1,8 @@
 /* bnnt: run a binary neural network from a canonical .onnx file.
  *
  * The library takes all of its memory from the caller, allocates nothing, keeps no state outside a session and calls no
- * function of the C library but memcpy, memmove, memset, memcmp and strlen (and clock_gettime, in bnnt_nanoseconds
- * alone), all of which glibc, musl and Android's bionic have.
+ * function of the C library but memcpy, memmove, memset, memcmp and strlen (clock_gettime in bnnt_nanoseconds alone, and
+ * pthread_create and pthread_join for a pool), all of which glibc, musl and Android's bionic have.
  * One session serves one thread at a time; sessions are independent of each other.
  *
  *     size_t needed = 0;
@@ -54,6 +54,14 @@ typedef void (*bnnt_task)(void *argument, size_t index, int32_t worker);
 /* Calls task(argument, index, worker) once for every index below `count`, in any order, and returns when all have
  * ended. `worker` is below the options' `threads`; tasks that go on at the same time have different ones. */
 typedef void (*bnnt_parallel_for)(void *context, size_t count, bnnt_task task, void *argument);
+
+/* Threads for any number of sessions, one bnnt_run at a time. In the options of a session:
+ *
+ *     options.threads = bnnt_pool_threads(pool);
+ *     options.parallel_for = bnnt_pool_for;
+ *     options.context = pool;
+ */
+typedef struct bnnt_pool bnnt_pool;
 
 /* How a model is run. Later versions add members at the end; what is not 0 there, and unknown here, is refused. */
 typedef struct bnnt_options {
@@ -118,6 +126,23 @@ BNNT_API bnnt_status bnnt_describe_node(const bnnt_session *session, int32_t ind
 /* images: uint8 [count, height, width, channels]; logits: float32 [count, outputs]; trace may be NULL. */
 BNNT_API bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count, float *logits,
                               const bnnt_trace *trace);
+
+/* Start threads in the caller's memory.
+ *
+ * threads: with the one that will call bnnt_run, from 1 to 1024; 0: as many as there are CPUs for this thread. Never
+ * more than that, since they would take turns: bnnt_pool_threads says how many it became.
+ * pin: not 0: each of the pool's own threads stays on one CPU, the second, third ... of those.
+ * memory, memory_bytes, needed: as in bnnt_open. BNNT_UNSUPPORTED: this process has no pthread_create. */
+BNNT_API bnnt_status bnnt_pool_open(int32_t threads, int32_t pin, void *memory, size_t memory_bytes, bnnt_pool **pool,
+                                    size_t *needed);
+
+BNNT_API int32_t bnnt_pool_threads(const bnnt_pool *pool);
+
+/* A bnnt_parallel_for, whose context is the pool. */
+BNNT_API void bnnt_pool_for(void *pool, size_t count, bnnt_task task, void *argument);
+
+/* Ends the threads; then the memory is the caller's again. No session may run. NULL: nothing. */
+BNNT_API void bnnt_pool_close(bnnt_pool *pool);
 
 /* The name of kernel set `index` if this CPU runs it, "" if it does not, NULL behind the last one. Best first. */
 BNNT_API const char *bnnt_kernel_set(int32_t index);

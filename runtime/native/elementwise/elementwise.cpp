@@ -5,53 +5,67 @@
 
 namespace bnnt {
 
-void pixel_input(const Call &call) {
+namespace {
+
+// What a part reads and writes where row r of the one is made of row r of the other.
+template <class From, class To> struct RowsHere {
+  const From *from;
+  To *to;
+  size_t pixels, channels;
+
+  RowsHere(const Call &call, const Part &part, int64_t from_width, int64_t to_width)
+      : from(call.in<From>() + part.begin * call.x.width * from_width),
+        to(call.out<To>() + part.begin * call.x.width * to_width),
+        pixels(static_cast<size_t>((part.end - part.begin) * call.x.width)),
+        channels(static_cast<size_t>(call.x.channels)) {}
+  RowsHere(const Call &call, const Part &part) : RowsHere(call, part, call.x.channels, call.x.channels) {}
+
+  size_t count() const { return pixels * channels; }
+};
+
+const Rows &kernels_of(const Call &call) { return *call.session.kernels->rows; }
+
+} // namespace
+
+void pixel_input(const Call &call, const Part &part) {
   const int32_t offset = static_cast<int32_t>(call.node.offset);
-  int32_t *to = call.out<int32_t>();
-  for (int64_t i = 0; i < call.x.elements(); ++i)
-    to[i] = call.from[i] - offset;
+  const RowsHere<uint8_t, int32_t> rows(call, part);
+  for (size_t i = 0; i < rows.count(); ++i)
+    rows.to[i] = rows.from[i] - offset;
 }
 
-void pixel_normalize(const Call &call) {
-  const uint8_t *from = call.from;
-  float *to = call.out<float>();
-  for (int64_t p = 0; p < call.x.pixels(); ++p)
-    for (int64_t c = 0; c < call.x.channels; ++c) {
+void pixel_normalize(const Call &call, const Part &part) {
+  const RowsHere<uint8_t, float> rows(call, part);
+  const uint8_t *from = rows.from;
+  float *to = rows.to;
+  for (size_t p = 0; p < rows.pixels; ++p)
+    for (size_t c = 0; c < rows.channels; ++c) {
       const float centred = static_cast<float>(*from++) - call.node.shifts[c];
       *to++ = centred * call.node.scales[c];
     }
 }
 
-void sign(const Call &call) {
-  const Value &x = call.x;
-  const float *from = call.in<float>();
-  uint8_t *to = call.to;
-  for (int64_t p = 0; p < x.pixels(); ++p, from += x.channels)
-    for (int64_t first = 0; first < x.channels; first += 8) {
-      const int64_t count = x.channels - first < 8 ? x.channels - first : 8;
-      unsigned bits = 0;
-      for (int64_t i = 0; i < count; ++i)
-        bits |= static_cast<unsigned>(!(from[first + i] >= 0.0f)) << i; // NaN is -1
-      *to++ = static_cast<uint8_t>(bits);
-    }
+void sign(const Call &call, const Part &part) {
+  const RowsHere<float, uint8_t> rows(call, part, call.x.channels, call.x.packed());
+  kernels_of(call).sign(rows.from, rows.pixels, rows.channels, rows.to);
 }
 
-void to_real(const Call &call) {
-  const Value &x = call.x;
-  const uint8_t *from = call.from;
-  float *to = call.out<float>();
-  if (x.kind == Kind::acc) {
-    const int32_t *acc = reinterpret_cast<const int32_t *>(from);
-    for (int64_t i = 0; i < x.elements(); ++i)
-      to[i] = static_cast<float>(acc[i]);
+void to_real(const Call &call, const Part &part) {
+  if (call.x.kind == Kind::acc) {
+    const RowsHere<int32_t, float> rows(call, part);
+    for (size_t i = 0; i < rows.count(); ++i)
+      rows.to[i] = static_cast<float>(rows.from[i]);
     return;
   }
-  for (int64_t p = 0; p < x.pixels(); ++p, from += x.packed())
-    for (int64_t c = 0; c < x.channels; ++c)
+  const RowsHere<uint8_t, float> rows(call, part, call.x.packed(), call.x.channels);
+  const uint8_t *from = rows.from;
+  float *to = rows.to;
+  for (size_t p = 0; p < rows.pixels; ++p, from += call.x.packed())
+    for (size_t c = 0; c < rows.channels; ++c)
       *to++ = (from[c / 8] >> c % 8 & 1) != 0 ? -1.0f : 1.0f;
 }
 
-void flatten(const Call &call) {
+void flatten(const Call &call, const Part &) {
   const Value &x = call.x;
   const uint8_t *from = call.from;
   uint8_t *to = call.to;
@@ -65,60 +79,46 @@ void flatten(const Call &call) {
     append_bits(to, static_cast<uint64_t>(p) * channels, from + p * x.packed(), 0, channels);
 }
 
-void threshold(const Call &call) {
+void threshold(const Call &call, const Part &part) {
   const Node &node = call.node;
-  const int64_t channels = call.x.channels;
-  for (int64_t p = 0; p < call.x.pixels(); ++p)
-    call.session.kernels->threshold(call.in<int32_t>() + p * channels, node.taus, node.flips, channels,
-                                    call.to + p * call.result.packed());
+  const RowsHere<int32_t, uint8_t> rows(call, part, call.x.channels, call.x.packed());
+  for (size_t p = 0; p < rows.pixels; ++p)
+    call.session.kernels->threshold(rows.from + p * rows.channels, node.taus, node.flips, call.x.channels,
+                                    rows.to + p * static_cast<size_t>(call.x.packed()));
 }
 
-namespace {
-
-template <class T> void scale(const Call &call) {
-  const T *from = call.in<T>();
-  float *to = call.out<float>();
-  for (int64_t p = 0; p < call.x.pixels(); ++p)
-    for (int64_t c = 0; c < call.x.channels; ++c) {
-      const float product = static_cast<float>(*from++) * call.node.scales[c];
-      *to++ = product + call.node.shifts[c];
-    }
+void affine(const Call &call, const Part &part) {
+  const Node &node = call.node;
+  const RowsHere<float, float> rows(call, part);
+  if (call.x.kind == Kind::acc)
+    kernels_of(call).affine_of_integers(reinterpret_cast<const int32_t *>(rows.from), rows.pixels, rows.channels,
+                                        node.scales, node.shifts, rows.to);
+  else
+    kernels_of(call).affine(rows.from, rows.pixels, rows.channels, node.scales, node.shifts, rows.to);
 }
 
-} // namespace
-
-void affine(const Call &call) { call.x.kind == Kind::acc ? scale<int32_t>(call) : scale<float>(call); }
-
-void relu(const Call &call) {
-  const float *from = call.in<float>();
-  float *to = call.out<float>();
-  for (int64_t i = 0; i < call.x.elements(); ++i)
-    to[i] = from[i] <= 0.0f ? 0.0f : from[i]; // NaN stays
+void relu(const Call &call, const Part &part) {
+  const RowsHere<float, float> rows(call, part);
+  kernels_of(call).relu(rows.from, rows.count(), rows.to);
 }
 
-void prelu(const Call &call) {
-  const float *from = call.in<float>();
-  float *to = call.out<float>();
-  for (int64_t p = 0; p < call.x.pixels(); ++p)
-    for (int64_t c = 0; c < call.x.channels; ++c, ++from)
-      *to++ = *from >= 0.0f ? *from : *from * call.node.scales[c];
+void prelu(const Call &call, const Part &part) {
+  const RowsHere<float, float> rows(call, part);
+  kernels_of(call).prelu(rows.from, rows.pixels, rows.channels, call.node.scales, rows.to);
 }
 
-void hardtanh(const Call &call) {
-  const float *from = call.in<float>();
-  float *to = call.out<float>();
-  for (int64_t i = 0; i < call.x.elements(); ++i)
-    to[i] = from[i] < -1.0f ? -1.0f : from[i] > 1.0f ? 1.0f : from[i];
+void hardtanh(const Call &call, const Part &part) {
+  const RowsHere<float, float> rows(call, part);
+  kernels_of(call).hardtanh(rows.from, rows.count(), rows.to);
 }
 
-void add(const Call &call) {
-  const float *a = call.in<float>(), *b = reinterpret_cast<const float *>(call.second());
-  float *to = call.out<float>();
-  for (int64_t i = 0; i < call.x.elements(); ++i)
-    to[i] = a[i] + b[i];
+void add(const Call &call, const Part &part) {
+  const RowsHere<float, float> rows(call, part);
+  const float *other = reinterpret_cast<const float *>(call.second()) + (rows.from - call.in<float>());
+  kernels_of(call).add(rows.from, other, rows.count(), rows.to);
 }
 
-void average(const Call &call) {
+void average(const Call &call, const Part &) {
   const Value &x = call.x;
   const float *from = call.in<float>();
   float *to = call.out<float>();
@@ -134,25 +134,32 @@ void average(const Call &call) {
 
 namespace {
 
-int32_t larger(int32_t a, int32_t b) { return a > b ? a : b; }
-float larger(float a, float b) { return a > b || a != a ? a : b; } // NaN stays
-uint8_t larger(uint8_t a, uint8_t b) { return a & b; }             // bit 1 is -1
+void maximum_of_bits(uint8_t *to, const uint8_t *from, size_t count) { // bit 1 is -1
+  for (size_t i = 0; i < count; ++i)
+    to[i] &= from[i];
+}
 
 // `width` elements a pixel; every window holds at least one pixel of the image.
 template <class T>
-void pool(const Window &window, const Value &x, const Value &result, int64_t width, const T *from, T *to) {
-  for (int64_t row = 0; row < result.height; ++row) {
+void pool(const Call &call, const Part &part, int64_t width, void (*maximum)(T *, const T *, size_t)) {
+  const Window &window = call.node.pool;
+  const Value &x = call.x;
+  const size_t count = static_cast<size_t>(width);
+  T *to = call.out<T>() + part.begin * call.result.width * width;
+  for (int64_t row = part.begin; row < part.end; ++row) {
     const int64_t top = row * window.strides[0] - window.pads[0];
     const int64_t bottom = top + window.kernel[0] < x.height ? top + window.kernel[0] : x.height;
-    for (int64_t column = 0; column < result.width; ++column, to += width) {
+    for (int64_t column = 0; column < call.result.width; ++column, to += width) {
       const int64_t left = column * window.strides[1] - window.pads[1];
       const int64_t right = left + window.kernel[1] < x.width ? left + window.kernel[1] : x.width;
       bool started = false;
       for (int64_t y = top > 0 ? top : 0; y < bottom; ++y)
         for (int64_t at = left > 0 ? left : 0; at < right; ++at) {
-          const T *pixel = from + (y * x.width + at) * width;
-          for (int64_t i = 0; i < width; ++i)
-            to[i] = started ? larger(to[i], pixel[i]) : pixel[i];
+          const T *pixel = call.in<T>() + (y * x.width + at) * width;
+          if (started)
+            maximum(to, pixel, count);
+          else
+            __builtin_memcpy(to, pixel, count * sizeof(T));
           started = true;
         }
     }
@@ -161,14 +168,13 @@ void pool(const Window &window, const Value &x, const Value &result, int64_t wid
 
 } // namespace
 
-void max_pool(const Call &call) {
-  const Window &window = call.node.pool;
+void max_pool(const Call &call, const Part &part) {
   if (call.x.kind == Kind::bits)
-    pool(window, call.x, call.result, call.x.packed(), call.from, call.to);
+    pool<uint8_t>(call, part, call.x.packed(), maximum_of_bits);
   else if (call.x.kind == Kind::acc)
-    pool(window, call.x, call.result, call.x.channels, call.in<int32_t>(), call.out<int32_t>());
+    pool<int32_t>(call, part, call.x.channels, call.session.kernels->maximum);
   else
-    pool(window, call.x, call.result, call.x.channels, call.in<float>(), call.out<float>());
+    pool<float>(call, part, call.x.channels, kernels_of(call).maximum);
 }
 
 } // namespace bnnt

@@ -1,22 +1,22 @@
-// The operators without weights: one pass over one image each. Too cheap to have more than one kernel set.
+// The operators without weights: each yields some rows of its value.
 #pragma once
 
 #include "../model/model.hpp"
 
 namespace bnnt {
 
-void pixel_input(const Call &call);
-void pixel_normalize(const Call &call);
-void sign(const Call &call);
-void to_real(const Call &call);
-void flatten(const Call &call);
-void threshold(const Call &call);
-void affine(const Call &call);
-void relu(const Call &call);
-void prelu(const Call &call);
-void hardtanh(const Call &call);
-void add(const Call &call);
-void average(const Call &call);
-void max_pool(const Call &call);
+void pixel_input(const Call &call, const Part &part);
+void pixel_normalize(const Call &call, const Part &part);
+void sign(const Call &call, const Part &part);
+void to_real(const Call &call, const Part &part);
+void flatten(const Call &call, const Part &part);
+void threshold(const Call &call, const Part &part);
+void affine(const Call &call, const Part &part);
+void relu(const Call &call, const Part &part);
+void prelu(const Call &call, const Part &part);
+void hardtanh(const Call &call, const Part &part);
+void add(const Call &call, const Part &part);
+void average(const Call &call, const Part &part);
+void max_pool(const Call &call, const Part &part);
 
 } // namespace bnnt

@@ -39,6 +39,20 @@ struct Sums {
   size_t stride;
 };
 
+// What operators without weights do to some pixels, float32 [pixels][channels] or [count]; a target may be its source.
+struct Rows {
+  void (*affine)(const float *from, size_t pixels, size_t channels, const float *scales, const float *shifts,
+                 float *to);
+  void (*affine_of_integers)(const int32_t *from, size_t pixels, size_t channels, const float *scales,
+                             const float *shifts, float *to);
+  void (*prelu)(const float *from, size_t pixels, size_t channels, const float *slopes, float *to);
+  void (*relu)(const float *from, size_t count, float *to);
+  void (*hardtanh)(const float *from, size_t count, float *to);
+  void (*add)(const float *a, const float *b, size_t count, float *to);
+  void (*maximum)(float *to, const float *from, size_t count);                  // to = max(to, from)
+  void (*sign)(const float *from, size_t pixels, size_t channels, uint8_t *to); // packed
+};
+
 // Where the weight of an output of a group stands: [group][block][tap][input][lane], or, where each group has one input
 // and one output, [block of groups][tap][lane].
 inline int64_t sums_weight(const Layer &layer, int64_t g, int64_t output, int64_t tap, int64_t input) {
@@ -82,6 +96,8 @@ struct Kernels {
 
   // to = max(to, from)
   void (*maximum)(int32_t *to, const int32_t *from, size_t count);
+
+  const Rows *rows;
 };
 
 // Best first; the last one is `portable` and runs everywhere.

@@ -332,11 +332,12 @@ void fill_direct(Node &node, const Value &x, const Kernels &kernels) {
     fill_borders(node, x, convolver);
 }
 
-void direct_rows(const Call &call, int64_t begin, int64_t end, uint8_t *scratch) {
+void direct_rows(const Call &call, const Part &part) {
   const int64_t factor = call.node.pooled ? 2 : 1, rows = static_cast<int64_t>(call.node.layer.direct.rows);
-  const Band band(call, scratch);
-  for (int64_t row = factor * begin; row < factor * end; row += rows)
-    band.run(row, row + rows < factor * end ? row + rows : factor * end);
+  const int64_t end = factor * part.end;
+  const Band band(call, part.scratch);
+  for (int64_t row = factor * part.begin; row < end; row += rows)
+    band.run(row, row + rows < end ? row + rows : end);
 }
 
 } // namespace bnnt

@@ -15,7 +15,6 @@ void fill_direct(Node &node, const Value &x, const Kernels &kernels);
 // What a worker needs, bytes.
 uint64_t direct_scratch(const Node &node, const Value &x, const Kernels &kernels);
 
-// Rows [begin, end) of the node's value.
-void direct_rows(const Call &call, int64_t begin, int64_t end, uint8_t *scratch);
+void direct_rows(const Call &call, const Part &part);
 
 } // namespace bnnt

@@ -37,6 +37,9 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena);
 // Writes what place_layer made room for; the node's thresholds are there.
 void fill_layer(Node &node, const Value &x, const Kernels &kernels);
 
-void run_layer(const Call &call);
+// Copies the image into its padding where the method wants that.
+void prepare_layer(const Call &call);
+
+void layer_rows(const Call &call, const Part &part);
 
 } // namespace bnnt

@@ -8,7 +8,6 @@ namespace {
 
 // A layer on one image, as all of its tasks see it.
 struct Run {
-  const Call &call;
   const Node &node;
   const Layer &layer;
   const Value &x, &result;
@@ -234,56 +233,38 @@ void pooled_rows(const Run &run, int64_t begin, int64_t end) {
   }
 }
 
-// The rows of a layer's value in as many tasks as keep all workers busy though some are slower. A task that begins in
-// the middle of the rows of a pooling window computes them again: the same sums.
-struct Tasks {
-  const Run &run;
-  const bnnt_session &session;
-  int64_t count;
-};
-
-void run_task(void *argument, size_t index, int32_t worker) {
-  const Tasks &tasks = *static_cast<const Tasks *>(argument);
-  const int64_t rows = tasks.run.result.height, task = static_cast<int64_t>(index);
-  const auto bound = [&](int64_t i) {
-    return i == tasks.count ? rows : rows * i / tasks.count / 2 * 2;
-  }; // rows in pairs
-  const int64_t begin = bound(task), end = bound(task + 1);
-  Run run = tasks.run;
-  run.scratch = tasks.session.worker_scratch + static_cast<uint64_t>(worker) * tasks.session.worker_bytes;
-  if (run.layer.method == Method::direct)
-    direct_rows(run.call, begin, end, run.scratch);
-  else
-    run.node.pooled ? pooled_rows(run, begin, end) : plain_rows(run, begin, end);
+bool copies_input(const Layer &layer) {
+  return layer.input_bytes > 0 && (layer.window.padded() || layer.method == Method::narrow);
 }
 
 } // namespace
 
-void run_layer(const Call &call) {
-  const Node &node = call.node;
-  const Layer &layer = node.layer;
-  const bnnt_session &session = call.session;
-  const bool copied = layer.input_bytes > 0 && (layer.window.padded() || layer.method == Method::narrow);
-  if (copied && layer.method == Method::narrow)
+void prepare_layer(const Call &call) {
+  const Layer &layer = call.node.layer;
+  if (!copies_input(layer))
+    return;
+  if (layer.method == Method::narrow)
     pad_input<int32_t>(call, call.x.channels, static_cast<int16_t>(layer.pad_value));
-  else if (copied)
+  else
     pad_input<uint8_t>(call, call.x.packed(), uint8_t{0});
-  const Run run{call,
-                node,
-                layer,
+}
+
+void layer_rows(const Call &call, const Part &part) {
+  const Node &node = call.node;
+  if (node.layer.method == Method::direct)
+    return direct_rows(call, part);
+  const Kernels &kernels = *call.session.kernels;
+  const Run run{node,
+                node.layer,
                 call.x,
                 call.result,
-                *session.kernels,
+                kernels,
                 call.from,
-                copied ? session.scratch : call.from,
+                copies_input(node.layer) ? call.session.scratch : call.from,
                 call.to,
-                layer_scratch(node, call.x, call.result, *session.kernels),
-                session.worker_scratch};
-  const int64_t most = session.threads == 1 ? 1 : 4 * int64_t{session.threads};
-  Tasks tasks{run, session, call.result.height < most ? call.result.height : most};
-  if (tasks.count == 1)
-    return run_task(&tasks, 0, 0);
-  session.parallel_for(session.context, static_cast<size_t>(tasks.count), run_task, &tasks);
+                layer_scratch(node, call.x, call.result, kernels),
+                part.scratch};
+  node.pooled ? pooled_rows(run, part.begin, part.end) : plain_rows(run, part.begin, part.end);
 }
 
 } // namespace bnnt

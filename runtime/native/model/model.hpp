@@ -18,8 +18,6 @@ constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
 constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
 constexpr size_t longest_name = 1000;                   // bytes
 
-constexpr int32_t most_threads = 1024;
-
 // Whether a value of these sides, none below 1, is small enough.
 inline bool few_elements(int64_t height, int64_t width, int64_t channels) {
   return height <= most_elements && width <= most_elements / height && channels <= most_elements / (height * width);
@@ -135,8 +133,9 @@ struct Node {
   Weights weights = Weights::none;
   bool pooled = false; // a layer that ends with pooling
   Layer layer;
-  Window pool;        // MaxPool and the pooled layer
-  int64_t offset = 0; // PixelInput
+  Window pool;           // MaxPool and the pooled layer
+  int64_t offset = 0;    // PixelInput
+  int32_t group_end = 0; // the last of the nodes that run row by row with this one
 
   const Tensor *weight = nullptr, *bias = nullptr;
   const Tensor *tau = nullptr, *flip = nullptr, *scale = nullptr, *shift = nullptr; // one number a channel
@@ -161,11 +160,25 @@ struct Call {
   const uint8_t *second() const; // the other value of a node that reads two
 };
 
+// Rows [begin, end) of the value that a node yields. Scratch is the worker's own.
+struct Part {
+  int64_t begin, end;
+  uint8_t *scratch;
+};
+
 // A parameter with one number for each channel: [C], or [C, 1, 1] for a value of rank 3.
 struct Parameter {
   const char *key;
   int32_t type;
   const Tensor *Node::*tensor;
+};
+
+// How an operator's rows depend on those of its input.
+enum class Rowwise : uint8_t {
+  none,    // each on all: the value is one part
+  parts,   // on others too, or on more than one value's memory: parts may go at the same time
+  same,    // on the same row, whose elements are as large: the value may take its input's place
+  smaller, // on the same row
 };
 
 struct Parts; // of a node of the file that is being read
@@ -179,7 +192,9 @@ struct Operator {
   bool (*read)(Parts &, Node &); // attributes and tensors besides the parameters; null: none
   Parameter parameters[2];       // null keys behind the last
   bool (*infer)(Node &, const bnnt_session &, const Value &x, Value &result, Error &);
-  void (*run)(const Call &);
+  void (*run)(const Call &, const Part &);
+  Rowwise rowwise;
+  void (*prepare)(const Call &); // once, before the rows; null: nothing
 };
 
 } // namespace bnnt

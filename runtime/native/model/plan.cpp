@@ -9,8 +9,59 @@ namespace {
 
 constexpr uint64_t slack = 64; // kernels read and write whole blocks
 
-// Gives every value its place in one buffer: the lowest gap between the values that are alive with it. The pixels lie
-// in the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
+// Whether node `index`, whose predecessor is in the group that begins at `first`, can run row by row with it: it reads
+// its predecessor's rows, and what else it reads is there before.
+bool joins(const bnnt_session &session, int32_t first, int32_t index) {
+  const Node &node = session.nodes[index];
+  const Rowwise kind = node.op->rowwise;
+  const Value &head = session.values[first + 1], &result = session.values[index + 1];
+  bool reads = false;
+  for (int32_t i = 0; i < node.op->values; ++i)
+    reads |= node.inputs[i] == index;
+  return reads && (kind == Rowwise::same || kind == Rowwise::smaller) && head.height == result.height &&
+         head.width == result.width;
+}
+
+void group_nodes(bnnt_session &session) {
+  for (int32_t first = 0, last; first < session.node_count; first = last + 1) {
+    last = first;
+    while (session.nodes[first].op->rowwise != Rowwise::none && last + 1 < session.node_count &&
+           joins(session, first, last + 1))
+      ++last;
+    for (int32_t node = first; node <= last; ++node)
+      session.nodes[node].group_end = last;
+  }
+}
+
+// The last node while which a value's memory is its own: all that a group reads and yields is alive in all of it, since
+// one node's later rows come behind another's earlier ones.
+int32_t kept_until(const bnnt_session &session, const Value &value) {
+  return value.last_use < session.node_count ? session.nodes[value.last_use].group_end : value.last_use;
+}
+
+// Whether the group of `node` begins with another one that reads `value`, whose rows it wants as they were.
+bool head_reads(const bnnt_session &session, int32_t node, int32_t value) {
+  int32_t head = node;
+  while (head > 0 && session.nodes[head - 1].group_end == session.nodes[node].group_end)
+    --head;
+  const Node &of = session.nodes[head];
+  return head != node && (of.inputs[0] == value || of.inputs[1] == value);
+}
+
+// The input whose place the result of `node` can take, since nobody reads it again; -1: none.
+int32_t replaces(const bnnt_session &session, int32_t node) {
+  const Node &of = session.nodes[node];
+  for (int32_t i = 0; of.op->rowwise == Rowwise::same && i < of.op->values; ++i) {
+    const Value &input = session.values[of.inputs[i]];
+    if (of.inputs[i] > 0 && input.last_use == node && input.bytes == session.values[node + 1].bytes &&
+        !head_reads(session, node, of.inputs[i]))
+      return of.inputs[i];
+  }
+  return -1;
+}
+
+// Gives every value its place in one buffer: its input's, or the lowest gap between the values that are alive with it.
+// The pixels lie in the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
 uint64_t place_values(bnnt_session &session, int32_t *alive) {
   uint64_t total = 0;
   int32_t count = 0; // values alive, by offset
@@ -19,16 +70,19 @@ uint64_t place_values(bnnt_session &session, int32_t *alive) {
     const uint64_t size = round_up(value.bytes, Arena::alignment) + slack;
     int32_t kept = 0;
     for (int32_t i = 0; i < count; ++i)
-      if (session.values[alive[i]].last_use >= node)
+      if (kept_until(session, session.values[alive[i]]) >= node)
         alive[kept++] = alive[i];
     count = kept;
-    value.offset = 0;
+    const int32_t replaced = replaces(session, node);
+    value.offset = replaced < 0 ? 0 : session.values[replaced].offset;
     int32_t slot = 0;
     for (; slot < count; ++slot) {
       const Value &other = session.values[alive[slot]];
-      if (value.offset + size <= other.offset)
+      if (replaced < 0 ? value.offset + size <= other.offset : value.offset <= other.offset)
         break;
-      value.offset = other.offset + round_up(other.bytes, Arena::alignment) + slack;
+      const uint64_t end = other.offset + round_up(other.bytes, Arena::alignment) + slack;
+      if (replaced < 0 && end > value.offset)
+        value.offset = end;
     }
     for (int32_t i = count++; i > slot; --i)
       alive[i] = alive[i - 1];
@@ -104,6 +158,7 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
     }
   }
   session.values[session.node_count].last_use = session.node_count;
+  group_nodes(session);
   session.buffers = arena.take<uint8_t>(place_values(session, alive));
   session.scratch = arena.take<uint8_t>(shared);
   session.worker_bytes = round_up(worker + slack, Arena::alignment);

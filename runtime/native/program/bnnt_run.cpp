@@ -7,13 +7,15 @@ namespace {
 
 constexpr const char *usage =
     "bnnt-run MODEL.onnx [--describe] [--images images.npy [--logits out.npy] [--digests out.npy]] [--golden FOLDER] "
-    "[--bench SECONDS [--runs N] [--batch N] [--samples out.npy]] [--profile] [--kernels NAME] [--cpu N]";
+    "[--bench SECONDS [--runs N] [--batch N] [--samples out.npy]] [--profile] [--kernels NAME] [--threads N] [--cpu N]";
 
 enum : int { fine = 0, mismatch = 1, wrong = 2 };
 
 struct Arguments {
   const char *model = nullptr, *images = nullptr, *logits = nullptr, *digests = nullptr, *golden = nullptr;
   const char *kernels = nullptr, *seconds = nullptr, *runs = nullptr, *batch = nullptr, *cpu = nullptr;
+  const char *threads = nullptr;
+  uint64_t thread_count = 1;
   bool describe = false, profile = false;
   BenchOptions bench;
 };
@@ -61,10 +63,10 @@ bool parse(int count, char **from, Arguments &arguments, Error &error) {
     const char *name;
     const char **value;
   } valued[] = {
-      {"--images", &arguments.images}, {"--logits", &arguments.logits}, {"--digests", &arguments.digests},
-      {"--golden", &arguments.golden}, {"--bench", &arguments.seconds}, {"--kernels", &arguments.kernels},
-      {"--runs", &arguments.runs},     {"--batch", &arguments.batch},   {"--samples", &arguments.bench.samples},
-      {"--cpu", &arguments.cpu}};
+      {"--images", &arguments.images}, {"--logits", &arguments.logits},  {"--digests", &arguments.digests},
+      {"--golden", &arguments.golden}, {"--bench", &arguments.seconds},  {"--kernels", &arguments.kernels},
+      {"--runs", &arguments.runs},     {"--batch", &arguments.batch},    {"--samples", &arguments.bench.samples},
+      {"--cpu", &arguments.cpu},       {"--threads", &arguments.threads}};
   for (int i = 1; i < count; ++i) {
     bool taken = false;
     for (const auto &option : valued) {
@@ -101,19 +103,41 @@ bool parse(int count, char **from, Arguments &arguments, Error &error) {
   uint64_t core = 0;
   if (!parse_count("--runs", arguments.runs, 1, 1000000, bench.least_runs, error) ||
       !parse_count("--batch", arguments.batch, 1, 4096, bench.batch, error) ||
+      !parse_count("--threads", arguments.threads, 1, most_threads, arguments.thread_count, error) ||
       !parse_count("--cpu", arguments.cpu, 0, 4095, core, error))
     return false;
+  if (arguments.cpu != nullptr && arguments.thread_count > 1)
+    return error.fail(BNNT_USAGE, "--cpu is one core: it goes with one thread");
   if (arguments.cpu != nullptr && !pin(core))
     return error.fail(BNNT_USAGE, "--cpu ", core, ": this process may not run on that core");
   return true;
 }
 
-bool open(const char *path, Bytes file, const char *kernels, Model &model, Error &error) {
+// A pool of threads, which live as long as the program.
+bool start_threads(uint64_t threads, bnnt_options &options, Error &error) {
+  bnnt_pool *pool = nullptr;
+  size_t needed = 0;
+  const int32_t count = static_cast<int32_t>(threads);
+  bnnt_status status = bnnt_pool_open(count, 0, nullptr, 0, &pool, &needed);
+  if (status == BNNT_MEMORY)
+    status = bnnt_pool_open(count, 0, pages(needed), needed, &pool, &needed);
+  if (status != BNNT_OK)
+    return error.fail(status, "cannot start ", threads, " threads");
+  options.threads = bnnt_pool_threads(pool);
+  options.parallel_for = bnnt_pool_for;
+  options.context = pool;
+  return true;
+}
+
+bool open(const char *path, Bytes file, const Arguments &arguments, Model &model, Error &error) {
   void *memory = nullptr;
   size_t needed = 0;
   bnnt_error failure;
   bnnt_status status = BNNT_MEMORY;
-  bnnt_options options = {sizeof options, BNNT_ABI, 1, kernels, nullptr, nullptr};
+  bnnt_options options = {sizeof options, BNNT_ABI, 1, arguments.kernels, nullptr, nullptr};
+  if (arguments.thread_count > 1 && !start_threads(arguments.thread_count, options, error))
+    return false;
+  model.threads = options.threads;
   while (status == BNNT_MEMORY) {
     memory = needed == 0 ? nullptr : pages(needed);
     status = bnnt_open(file.data, file.size, &options, memory, needed, &model.session, &needed, &failure);
@@ -184,11 +208,12 @@ int program(int count, char **from) {
   if (!parse(count, from, arguments, error))
     return refuse(failure);
   const uint64_t start = bnnt_nanoseconds();
-  if (!read_whole_file(arguments.model, file, error) || !open(arguments.model, file, arguments.kernels, model, error))
+  if (!read_whole_file(arguments.model, file, error) || !open(arguments.model, file, arguments, model, error))
     return refuse(failure);
   arguments.bench.load_nanoseconds = bnnt_nanoseconds() - start;
   Text json((size_t{1} << 22) + 32 * file.size);
-  json.put("{\"version\": \"", bnnt_version(), "\", \"kernels\": \"", model.info.kernels, "\"");
+  json.put("{\"version\": \"", bnnt_version(), "\", \"kernels\": \"", model.info.kernels,
+           "\", \"threads\": ", model.threads);
   bool equal = true;
   if (!run(arguments, model, json, equal, error))
     return refuse(failure);

@@ -1,5 +1,7 @@
+#include "../host/system_call.hpp"
 #include "system.hpp"
 
+#include <pthread.h>
 #include <time.h>
 
 namespace bnnt {
@@ -14,26 +16,13 @@ enum : long {
   sys_mmap = 9,
   sys_getpid = 39,
   sys_fsync = 74,
-  sys_sched_setaffinity = 203,
   sys_clock_gettime = 228,
   sys_exit_group = 231,
   sys_openat = 257,
   sys_unlinkat = 263,
   sys_renameat = 264
 };
-
-long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
-  register long r10 asm("r10") = d;
-  register long r8 asm("r8") = e;
-  register long r9 asm("r9") = f;
-  long result;
-  asm volatile("syscall"
-               : "=a"(result)
-               : "a"(number), "D"(a), "S"(b), "d"(c), "r"(r10), "r"(r8), "r"(r9)
-               : "rcx", "r11", "memory");
-  return result;
-}
-#elif defined(__aarch64__)
+#else
 enum : long {
   sys_unlinkat = 35,
   sys_renameat = 38,
@@ -44,30 +33,13 @@ enum : long {
   sys_fsync = 82,
   sys_exit_group = 94,
   sys_clock_gettime = 113,
-  sys_sched_setaffinity = 122,
   sys_getpid = 172,
   sys_mmap = 222
 };
-
-long call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0, long f = 0) {
-  register long x8 asm("x8") = number;
-  register long x0 asm("x0") = a;
-  register long x1 asm("x1") = b;
-  register long x2 asm("x2") = c;
-  register long x3 asm("x3") = d;
-  register long x4 asm("x4") = e;
-  register long x5 asm("x5") = f;
-  asm volatile("svc 0" : "+r"(x0) : "r"(x8), "r"(x1), "r"(x2), "r"(x3), "r"(x4), "r"(x5) : "memory");
-  return x0;
-}
-#else
-#error "bnnt-run knows Linux on x86-64 and on arm64"
 #endif
 
 constexpr long here = -100;                // AT_FDCWD
 constexpr long create = 01 | 0100 | 01000; // O_WRONLY | O_CREAT | O_TRUNC
-
-long of(const void *pointer) { return static_cast<long>(reinterpret_cast<uintptr_t>(pointer)); }
 
 const char *reason(long code) {
   switch (-code) {
@@ -92,7 +64,7 @@ const char *reason(long code) {
 // 0, or the system's negative error.
 long write_all(long file, Bytes text) {
   while (text.size > 0) {
-    const long done = call(sys_write, file, of(text.data), static_cast<long>(text.size));
+    const long done = system_call(sys_write, file, address(text.data), static_cast<long>(text.size));
     if (done <= 0)
       return done == 0 ? -28 : done;
     text = {text.data + done, text.size - static_cast<size_t>(done)};
@@ -102,14 +74,15 @@ long write_all(long file, Bytes text) {
 
 uint64_t now(long clock) {
   struct timespec time{};
-  call(sys_clock_gettime, clock, of(&time));
+  system_call(sys_clock_gettime, clock, address(&time));
   return static_cast<uint64_t>(time.tv_sec) * 1000000000u + static_cast<uint64_t>(time.tv_nsec);
 }
 
 } // namespace
 
 void *pages(size_t bytes) {
-  const long memory = call(sys_mmap, 0, static_cast<long>(bytes), 3, 0x4022, -1, 0); // private, anonymous, no reserve
+  const long memory =
+      system_call(sys_mmap, 0, static_cast<long>(bytes), 3, 0x4022, -1, 0); // private, anonymous, no reserve
   if (memory < 0 && memory > -4096) {
     print(text("{\"error\": \"out of memory\"}\n"));
     leave(2);
@@ -118,13 +91,13 @@ void *pages(size_t bytes) {
 }
 
 bool read_whole_file(const char *path, Bytes &content, Error &error) {
-  const long file = call(sys_openat, here, of(path));
+  const long file = system_call(sys_openat, here, address(path));
   if (file < 0)
     return error.fail(BNNT_USAGE, "cannot read ", text(path), ": ", reason(file));
   size_t room = 1 << 16, size = 0;
   uint8_t *data = array<uint8_t>(room);
   long got = 0;
-  while ((got = call(sys_read, file, of(data + size), static_cast<long>(room - size))) > 0) {
+  while ((got = system_call(sys_read, file, address(data + size), static_cast<long>(room - size))) > 0) {
     size += static_cast<size_t>(got);
     if (size < room)
       continue;
@@ -133,7 +106,7 @@ bool read_whole_file(const char *path, Bytes &content, Error &error) {
     __builtin_memcpy(larger, data, size);
     data = larger;
   }
-  call(sys_close, file);
+  system_call(sys_close, file);
   if (got < 0)
     return error.fail(BNNT_USAGE, "cannot read ", text(path), ": ", reason(got));
   content = {data, size};
@@ -147,19 +120,19 @@ bool write_whole_file(const char *path, Bytes head, Bytes body, Error &error) {
   char *end = part + length;
   __builtin_memcpy(end, ".part-", 6);
   end += 6;
-  for (long id = call(sys_getpid); id > 0; id /= 10)
+  for (long id = system_call(sys_getpid); id > 0; id /= 10)
     *end++ = static_cast<char>('0' + id % 10);
-  const long file = call(sys_openat, here, of(part), create, 0644);
+  const long file = system_call(sys_openat, here, address(part), create, 0644);
   if (file < 0)
     return error.fail(BNNT_USAGE, "cannot write ", text(path), ": ", reason(file));
   long status = write_all(file, head);
   status = status != 0 ? status : write_all(file, body);
-  status = status != 0 ? status : call(sys_fsync, file);
-  call(sys_close, file);
-  status = status != 0 ? status : call(sys_renameat, here, of(part), here, of(path));
+  status = status != 0 ? status : system_call(sys_fsync, file);
+  system_call(sys_close, file);
+  status = status != 0 ? status : system_call(sys_renameat, here, address(part), here, address(path));
   if (status == 0)
     return true;
-  call(sys_unlinkat, here, of(part));
+  system_call(sys_unlinkat, here, address(part));
   return error.fail(BNNT_USAGE, "cannot write ", text(path), ": ", reason(status));
 }
 
@@ -188,17 +161,11 @@ uint64_t peak_bytes() {
   return kilobytes * 1024;
 }
 
-bool pin(uint64_t core) {
-  uint64_t mask[64] = {};
-  if (core >= 64 * 64)
-    return false;
-  mask[core / 64] = uint64_t{1} << core % 64;
-  return call(sys_sched_setaffinity, 0, sizeof mask, of(mask)) >= 0;
-}
+bool pin(uint64_t core) { return core < CpuSet::most && CpuSet::only(core).apply(); }
 
 void leave(int status) {
   for (;;)
-    call(sys_exit_group, status);
+    system_call(sys_exit_group, status);
 }
 
 } // namespace bnnt
@@ -208,7 +175,7 @@ extern "C" {
 // What compilers and the library expect to be there. The empty asm keeps a loop from becoming a call of itself.
 
 int clock_gettime(clockid_t clock, struct timespec *time) {
-  return static_cast<int>(bnnt::call(bnnt::sys_clock_gettime, clock, bnnt::of(time)));
+  return static_cast<int>(bnnt::system_call(bnnt::sys_clock_gettime, clock, bnnt::address(time)));
 }
 
 void *memcpy(void *to, const void *from, size_t size) {
@@ -262,6 +229,83 @@ size_t strlen(const char *text) {
   for (; text[length] != 0; ++length)
     asm volatile("" ::: "memory");
   return length;
+}
+
+// Threads as host/pool.cpp wants them, whose tasks call nothing that would need a C library's thread.
+namespace {
+
+struct Thread {
+  uint32_t alive; // the kernel clears it, and wakes who waits, when the thread is gone
+  void *(*run)(void *);
+  void *argument;
+};
+
+__attribute__((used)) void live(Thread *thread) { thread->run(thread->argument); }
+
+// Returns in the caller alone: 0 or a negative error. In the new thread it calls live(thread), then ends it.
+long clone_thread(long flags, void *stack, Thread *thread) {
+#if defined(__x86_64__)
+  register long tls asm("r8") = 0;
+  register long cleared asm("r10") = bnnt::address(&thread->alive);
+  register Thread *kept asm("r12") = thread;
+  long result;
+  asm volatile("syscall\n"
+               "test %%rax, %%rax\n"
+               "jnz 1f\n"
+               "xor %%ebp, %%ebp\n"
+               "mov %%r12, %%rdi\n"
+               "call *%[live]\n"
+               "mov $60, %%eax\n" // exit, of this thread alone
+               "xor %%edi, %%edi\n"
+               "syscall\n"
+               "1:\n"
+               : "=a"(result)
+               : "a"(56L), "D"(flags), "S"(stack), "d"(0L), "r"(cleared), "r"(tls), "r"(kept), [live] "b"(live)
+               : "rcx", "r11", "memory");
+  return result;
+#else
+  register long number asm("x8") = 220;
+  register long result asm("x0") = flags;
+  register void *top asm("x1") = stack;
+  register long parent asm("x2") = 0;
+  register long tls asm("x3") = 0;
+  register long cleared asm("x4") = bnnt::address(&thread->alive);
+  register Thread *kept asm("x19") = thread;
+  register void (*function)(Thread *) asm("x20") = live;
+  asm volatile("svc 0\n"
+               "cbnz x0, 1f\n"
+               "mov x29, #0\n"
+               "mov x0, x19\n"
+               "blr x20\n"
+               "mov x0, #0\n"
+               "mov x8, #93\n"
+               "svc 0\n"
+               "1:\n"
+               : "+r"(result)
+               : "r"(number), "r"(top), "r"(parent), "r"(tls), "r"(cleared), "r"(kept), "r"(function)
+               : "memory", "x30");
+  return result;
+#endif
+}
+
+} // namespace
+
+int pthread_create(pthread_t *thread, const pthread_attr_t *, void *(*run)(void *), void *argument) {
+  constexpr size_t stack = 1 << 18;
+  constexpr long shared = 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000; // VM FS FILES SIGHAND THREAD SYSVSEM
+  constexpr long cleared = 0x200000;                                         // CHILD_CLEARTID
+  uint8_t *memory = bnnt::array<uint8_t>(stack);
+  Thread *made = reinterpret_cast<Thread *>(memory + stack - 64); // the stack grows down from there
+  *made = {1, run, argument};
+  *thread = reinterpret_cast<pthread_t>(made);
+  return clone_thread(shared | cleared, made, made) < 0 ? 11 : 0; // EAGAIN
+}
+
+int pthread_join(pthread_t thread, void **) {
+  const uint32_t *alive = &reinterpret_cast<const Thread *>(thread)->alive;
+  while (__atomic_load_n(alive, __ATOMIC_ACQUIRE) != 0)
+    bnnt::system_call(bnnt::sys_futex, bnnt::address(alive), 0, 1); // FUTEX_WAIT, which the kernel's wake wants
+  return 0;
 }
 
 // The stack as the kernel leaves it: the argument count, then the arguments.

@@ -9,6 +9,7 @@ namespace bnnt {
 struct Model {
   bnnt_session *session = nullptr;
   bnnt_info info = {};
+  int32_t threads = 1;
 };
 
 void describe(const Model &model, Text &json);

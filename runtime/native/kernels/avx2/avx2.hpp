@@ -17,5 +17,6 @@ void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, in
 void maximum(int32_t *to, const int32_t *from, size_t count);
 
 extern const Convolver convolver;
+extern const Rows rows;
 
 } // namespace bnnt::avx2

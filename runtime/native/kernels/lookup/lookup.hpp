@@ -131,7 +131,7 @@ inline __attribute__((always_inline)) void look_up_rest(const uint16_t *const (&
 }
 
 // Where in the runs of a window some triples begin.
-struct Part {
+struct Stretch {
   size_t run, triple, count;
   bool first, last; // of the window
 };
@@ -149,9 +149,9 @@ template <class V> struct Lookups {
     h = V::sub8(h, V::mask(V::shift_right_4(s), 0x00f0));
   }
 
-  // Part of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
+  // Stretch of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
   template <int pairs, int vectors>
-  void windows(const Spot *spots, const Part &part, const uint8_t *weights, size_t output, Counts<V> *counts) const {
+  void windows(const Spot *spots, const Stretch &part, const uint8_t *weights, size_t output, Counts<V> *counts) const {
     Type s[pairs][vectors], h[pairs][vectors];
     for (int p = 0; p < pairs; ++p)
       for (int v = 0; v < vectors; ++v)
@@ -263,7 +263,7 @@ template <class V> struct Lookups {
       const Spot *spots = job.spots + first;
       for (size_t part = 0; part < parts; ++part) {
         const size_t begin = all * part / parts, end = all * (part + 1) / parts;
-        const Part now{begin / triples, begin % triples, end - begin, part == 0, part + 1 == parts};
+        const Stretch now{begin / triples, begin % triples, end - begin, part == 0, part + 1 == parts};
         const uint8_t *w = weights + begin * vectors * lookups * V::bytes;
         size_t i = 0;
         for (; i + pairs <= count; i += pairs)

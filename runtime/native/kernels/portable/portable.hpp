@@ -15,4 +15,6 @@ void sums(const Sums &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 void maximum(int32_t *to, const int32_t *from, size_t count);
 
+extern const Rows rows;
+
 } // namespace bnnt::portable
