@@ -52,10 +52,12 @@ struct SignRows {
   size_t tap;
   uint8_t tail; // the bits of a tap's last byte that count
 
-  uint8_t byte(size_t output, size_t run, size_t at) const {
-    const uint8_t bits = data[(output * runs + run) * run_bytes + at];
-    return tail != 0xff && at % tap == tap - 1 ? bits & tail : bits;
+  // Byte `at` of a run of each output, one a row of bytes further on than the one before; and what of it counts.
+  const uint8_t *first(size_t output, size_t run, size_t at) const {
+    return data + (output * runs + run) * run_bytes + at;
   }
+  size_t row() const { return runs * run_bytes; }
+  uint8_t mask(size_t at) const { return at % tap == tap - 1 ? tail : 0xff; }
 };
 
 // What a kernel set offers for them.

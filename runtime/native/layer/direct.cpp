@@ -72,10 +72,11 @@ int64_t lacking(const Layer &layer, const Value &x, const SignRows &rows, int64_
     const int64_t at = column * window.strides[1] - window.pads[1] + tap % window.kernel[1] * window.dilations[1];
     if (y >= 0 && y < x.height && at >= 0 && at < x.width)
       continue;
-    const size_t index = static_cast<size_t>(tap), run = index / taps_of_run;
+    const size_t index = static_cast<size_t>(tap), in_run = index % taps_of_run * rows.tap;
+    const uint8_t *bytes = rows.first(static_cast<size_t>(output), index / taps_of_run, in_run);
     sum += layer.inputs;
     for (size_t i = 0; i < rows.tap; ++i)
-      sum -= 2 * __builtin_popcount(rows.byte(static_cast<size_t>(output), run, index % taps_of_run * rows.tap + i));
+      sum -= 2 * __builtin_popcount(bytes[i] & rows.mask(in_run + i));
   }
   return sum / 2;
 }

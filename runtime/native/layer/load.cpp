@@ -30,37 +30,68 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   return 0;
 }
 
-// Rows of packed signs into the blocks of `Disagreements`. Planes drop the tail bits of each tap: their windows are
-// packed here, not by the layer before.
+// One output's row of packed signs on its way into the blocks of `Dots`: [word][output of the block].
+struct Slot {
+  uint8_t *first; // of the row's first word
+  uint64_t word, step;
+
+  Slot(const Layer &layer, const Kernels &kernels, uint64_t slot)
+      : first(layer.weights +
+              (slot / kernels.block * layer.runs * layer.run * kernels.block + slot % kernels.block) * kernels.word),
+        word(kernels.word), step(kernels.block * kernels.word) {}
+
+  void copy(const uint8_t *row, uint64_t bytes) const {
+    uint64_t at = 0;
+    uint8_t *to = first;
+    for (; at + word <= bytes; at += word, to += step)
+      __builtin_memcpy(to, row + at, static_cast<size_t>(word));
+    __builtin_memcpy(to, row + at, static_cast<size_t>(bytes - at));
+  }
+  void set(uint64_t bit) const {
+    first[bit / (8 * word) * step + bit % (8 * word) / 8] |= static_cast<uint8_t>(1u << bit % 8);
+  }
+};
+
+uint64_t popcount(const uint8_t *bytes, uint64_t count) {
+  uint64_t sum = 0, at = 0;
+  for (; at + sizeof(uint64_t) <= count; at += sizeof(uint64_t))
+    sum += static_cast<uint64_t>(__builtin_popcountll(load<uint64_t>(bytes + at)));
+  for (; at < count; ++at)
+    sum += static_cast<uint64_t>(__builtin_popcount(bytes[at]));
+  return sum;
+}
+
+// Rows of packed signs into the blocks of `Dots`. Planes drop the tail bits of each tap: their windows are packed here,
+// not by the layer before. Where there are no tail bits rows go as they are.
 void fill_packed(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  const uint64_t inputs = static_cast<uint64_t>(layer.inputs);
-  const uint64_t tap_bits = layer.method == Method::bits ? round_up(inputs, 8) : inputs;
-  const uint64_t word_bits = 8 * kernels.word;
+  const uint64_t inputs = static_cast<uint64_t>(layer.inputs), taps = static_cast<uint64_t>(layer.taps());
+  const uint64_t tap = (inputs + 7) / 8, tap_bits = layer.method == Method::bits ? 8 * tap : inputs;
   __builtin_memset(layer.weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
-  for (int64_t g = 0; g < layer.group; ++g) {
-    for (int64_t o = 0; o < layer.outputs; ++o) {
-      const uint64_t slot = static_cast<uint64_t>(g * layer.blocked + o);
-      const uint64_t blocks = slot / kernels.block * layer.runs * layer.run;
-      uint32_t minus = 0;
-      for (int64_t tap = 0; tap < layer.taps(); ++tap) {
-        int32_t sum = 0;
-        for (int64_t i = 0; i < layer.inputs; ++i) {
-          const bool negative = sign_bit(node, static_cast<uint64_t>(g * layer.outputs + o), tap, i);
-          const uint64_t bit = static_cast<uint64_t>(tap) * tap_bits + static_cast<uint64_t>(i);
-          const uint64_t word = (blocks + bit / word_bits) * kernels.block + slot % kernels.block;
-          layer.weights[word * kernels.word + bit % word_bits / 8] |= static_cast<uint8_t>(negative << bit % 8);
-          minus += negative;
-          sum += negative ? -1 : 1;
+  for (uint64_t output = 0; output < static_cast<uint64_t>(layer.channels()); ++output) {
+    const uint64_t group = output / static_cast<uint64_t>(layer.outputs);
+    const uint64_t slot = group * static_cast<uint64_t>(layer.blocked) + output % static_cast<uint64_t>(layer.outputs);
+    const Slot to(layer, kernels, slot);
+    const uint8_t *row = node.weight->data.data + output * taps * tap;
+    if (inputs % 8 == 0)
+      to.copy(row, taps * tap);
+    uint64_t minus = 0;
+    for (uint64_t t = 0; t < taps; ++t, row += tap) {
+      uint64_t of_tap = inputs % 8 == 0 ? popcount(row, tap) : 0;
+      for (uint64_t i = 0; inputs % 8 != 0 && i < inputs; ++i)
+        if ((row[i / 8] >> i % 8 & 1) != 0) {
+          to.set(t * tap_bits + i);
+          ++of_tap;
         }
-        if (layer.tap_sums != nullptr)
-          layer.tap_sums[tap * layer.channels() + g * layer.outputs + o] = sum;
-      }
-      if (layer.base != nullptr) {
-        const uint32_t sum = static_cast<uint32_t>(layer.weights_of_one()) - 2 * minus;
-        const uint32_t ones = (uint32_t{1} << layer.planes) - 1;
-        layer.base[slot] = static_cast<uint32_t>(layer.low) * sum - ones * minus;
-      }
+      minus += of_tap;
+      if (layer.tap_sums != nullptr)
+        layer.tap_sums[t * static_cast<uint64_t>(layer.channels()) + output] =
+            static_cast<int32_t>(inputs) - 2 * static_cast<int32_t>(of_tap);
+    }
+    if (layer.base != nullptr) {
+      const uint32_t sum = static_cast<uint32_t>(layer.weights_of_one()) - 2 * static_cast<uint32_t>(minus);
+      const uint32_t ones = (uint32_t{1} << layer.planes) - 1;
+      layer.base[slot] = static_cast<uint32_t>(layer.low) * sum - ones * static_cast<uint32_t>(minus);
     }
   }
 }

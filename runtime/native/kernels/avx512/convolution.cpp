@@ -19,12 +19,17 @@ size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
 
 // [block][run][word][output of the block]
 void pack(const SignRows &rows, uint8_t *to) {
-  for (size_t first = 0; first < rows.outputs; first += block)
+  for (size_t first = 0; first < rows.outputs; first += block) {
+    const size_t count = rows.outputs - first < block ? rows.outputs - first : block;
     for (size_t r = 0; r < rows.runs; ++r)
-      for (size_t at = 0; at < rows.run_bytes; at += word, to += vector)
-        for (size_t o = 0; o < block && first + o < rows.outputs; ++o)
-          for (size_t i = 0; i < word && at + i < rows.run_bytes; ++i)
-            to[o * word + i] = rows.byte(first + o, r, at + i);
+      for (size_t at = 0; at < words_of(rows.run_bytes) * word; ++at, to += at % word == 0 ? vector : 0) {
+        if (at >= rows.run_bytes)
+          continue;
+        const uint8_t *from = rows.first(first, r, at), mask = rows.mask(at);
+        for (size_t o = 0; o < count; ++o, from += rows.row())
+          to[o * word + at % word] = *from & mask;
+      }
+  }
 }
 
 size_t element(size_t output) { return output; }

@@ -63,9 +63,13 @@ template <class V> void pack_lookups(const SignRows &rows, uint8_t *to) {
       for (size_t t = 0; t < triples; ++t)
         for (size_t v = 0; v < vectors; ++v)
           for (size_t l = 0; l < lookups; ++l, to += V::bytes) {
-            const size_t nibble = t * lookups + l, output = first + v * V::bytes;
-            for (size_t o = 0; o < V::bytes && output + o < rows.outputs && nibble < 2 * rows.run_bytes; ++o)
-              to[V::byte_of(o)] = rows.byte(output + o, r, nibble / 2) >> nibble % 2 * 4 & 15;
+            const size_t nibble = t * lookups + l, at = nibble / 2, output = first + v * V::bytes;
+            if (at >= rows.run_bytes || output >= rows.outputs)
+              continue;
+            const size_t count = rows.outputs - output < V::bytes ? rows.outputs - output : V::bytes;
+            const uint8_t *from = rows.first(output, r, at), mask = rows.mask(at);
+            for (size_t o = 0; o < count; ++o, from += rows.row())
+              to[V::byte_of(o)] = (*from & mask) >> nibble % 2 * 4 & 15;
           }
   }
 }
