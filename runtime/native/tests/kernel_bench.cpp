@@ -102,6 +102,72 @@ void dots(const char *kernel, void (*run)(const Dots &), const Case &c, size_t w
   free(out);
 }
 
+struct Whole {
+  size_t side, channels;
+};
+constexpr Whole wholes[] = {{56, 64}, {28, 128}, {14, 256}, {7, 512}};
+
+// A whole image: expanded, padded, to the bits of thresholds.
+void convolution(const Kernels &set, size_t side, size_t channels, size_t kernel, const Peak &peak) {
+  const Convolver &convolver = *set.convolver;
+  const size_t pixel = channels / 8, width = side + kernel - 1, line = width * pixel, odd = side % 2;
+  uint8_t *image = memory<uint8_t>((width + 2) * line, 0x5a),
+          *rows = memory<uint8_t>(channels * kernel * kernel * pixel, 1);
+  uint8_t *expanded = memory<uint8_t>((width + 1) * line * convolver.expansion, 0),
+          *bits = memory<uint8_t>(side * side * pixel, 0);
+  uint8_t *weights = memory<uint8_t>(convolver.weight_bytes(channels, kernel, kernel * pixel), 0);
+  int16_t *limits = memory<int16_t>(round_up(channels, convolver.block), 0);
+  uint8_t *flips = memory<uint8_t>(channels / 8 + 8, 0);
+  Spot *spots = memory<Spot>(side * (side + 1), 0);
+  uint32_t runs[7];
+  for (size_t r = 0; r < kernel; ++r)
+    runs[r] = static_cast<uint32_t>(r * line * convolver.expansion);
+  convolver.pack({rows, channels, kernel, kernel * pixel, pixel, 0xff}, weights);
+  size_t count = 0;
+  const auto put = [&](size_t y, size_t x, size_t other_y, size_t other_x) {
+    spots[count++] = {static_cast<uint32_t>((y * width + x) * pixel * convolver.expansion),
+                      {static_cast<uint32_t>(y * side + x), static_cast<uint32_t>(other_y * side + other_x)},
+                      {0, 0}};
+  };
+  const size_t step = convolver.pixels;
+  for (size_t y = 0; y + (step == 2 ? odd : 0) < side; y += step)
+    for (size_t x = 0; x < side; ++x)
+      put(y, x, y + step - 1, x);
+  for (size_t x = 0; step == 2 && odd != 0 && x < (side + 1) / 2; ++x) // the last row against itself, as layers do
+    put(side - 1, x, side - 1, x + side / 2);
+  char shape[64];
+  snprintf(shape, sizeof shape, "%zux%zux%zu, %zux%zu, whole", side, side, channels, kernel, kernel);
+  const double macs = static_cast<double>(side * side * kernel * kernel * channels * channels);
+  measure(convolver.name, shape, macs, peak, [&] {
+    for (size_t y = 0; y < width; ++y)
+      convolver.expand(image + y * line, image + (y + 1) * line, line, expanded + y * line * convolver.expansion);
+    convolver.run({.image = expanded,
+                   .spots = spots,
+                   .count = count,
+                   .runs = runs,
+                   .run_count = kernel,
+                   .run_bytes = kernel * pixel,
+                   .weights = weights,
+                   .outputs = channels,
+                   .base = 0,
+                   .borders = nullptr,
+                   .border_stride = 0,
+                   .limits = limits,
+                   .flips = flips,
+                   .pooled = false,
+                   .to = bits,
+                   .pixel = pixel});
+  });
+  free(image);
+  free(rows);
+  free(expanded);
+  free(bits);
+  free(weights);
+  free(limits);
+  free(flips);
+  free(spots);
+}
+
 void sums(const Kernels &set, const Case &c, const Peak &peak) {
   Layer layer;
   layer.window.kernel[0] = 3;
@@ -141,6 +207,11 @@ int main() {
     const Peaks &peaks = peaks_of(set.name);
     for (const Case &c : binary)
       dots(set.bits_name, set.disagreements, c, set.word, 8 * set.word, set.block, peaks.bits);
+    if (set.convolver != nullptr) {
+      for (const Whole &whole : wholes)
+        convolution(set, whole.side, whole.channels, 3, peaks.bits);
+      convolution(set, 28, 128, 1, peaks.bits);
+    }
     dots(set.narrow_name, set.products, {28, 3, 32, 64}, set.pair * sizeof(int16_t), set.pair, set.narrow_block,
          peaks.narrow);
     for (const Case &c : floats)
