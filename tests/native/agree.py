@@ -4,7 +4,16 @@ import numpy as np
 
 from bnn_toolchain.converters.graph.graph import INPUT, Graph, Node
 from bnn_toolchain.converters.graph.infer import infer
-from bnn_toolchain.converters.graph.ops import BinaryConv2d, Kind, MaxPool, PixelInput, Threshold, ToReal, Value, pack_bits
+from bnn_toolchain.converters.graph.ops import (
+    BinaryConv2d,
+    Kind,
+    MaxPool,
+    PixelInput,
+    Threshold,
+    ToReal,
+    Value,
+    pack_bits,
+)
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.converters.reference import run_hidden
 from bnn_toolchain.input_spec import InputSpec

@@ -26,8 +26,14 @@ def kernel(method: str, kernel_set: str) -> str:
     """The kernel of a method in a set: some sets use the kernels of another one, and NEON's are those that count bits."""
     if method == "direct":
         return DIRECT.get(kernel_set, f"bits {kernel_set}")
-    if kernel_set == "neon" and method in ("narrow", "real"):
+    if kernel_set == "neon" and method in ("bytes", "real"):
         return f"{method} portable"
     if kernel_set == "avx512bw":
         return f"{method} avx2"
     return f"{method} {kernel_set}"
+
+
+def integers_method(one_pixel: bool, weights: int, kernel_set: str) -> str:
+    """How integers of 8 bits are multiplied: as bytes, or, in a dense layer of so many weights that reading them as bytes
+    would take longer, as bit planes."""
+    return "planes" if one_pixel and weights > 1 << 18 and kernel_set not in ("avx2", "avx512bw") else "bytes"

@@ -20,6 +20,7 @@ from bnn_toolchain.converters.graph.ops import (
 from bnn_toolchain.converters.reference import run
 
 from .agree import CHANNELS, IMAGES, agree, bits_method, bits_of_pixels, check_kernel, graph, images, signs
+from .host import integers_method
 
 quick = settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
@@ -112,9 +113,10 @@ def test_pixels_and_integers(case, kind, offset):
     fused = BinaryConv2dThreshold(conv, ties(rng, sums, len(conv.weight)))
     sessions = agree(graph(shape, PixelInput(offset), fused), pixels)
     agree(graph(shape, PixelInput(offset), conv), pixels)
-    reach = max(offset, 255 - offset, conv.pad_value) * conv.in_channels * conv.weight.shape[1] * conv.weight.shape[2]
-    if reach > 0x7FFF or conv.group > 1 or conv.dilations[1] > 1:
+    if (offset == 255 and conv.pad_value == 1) or conv.group > 1 or conv.dilations[1] > 1:
         check_kernel(sessions, "n1", "planes")
+    elif not any(conv.pads):
+        check_kernel(sessions, "n1", "bytes")
 
 
 @quick
@@ -136,8 +138,8 @@ def test_dense_layers(features, outputs, kind, seed):
         layer = f"n{len(first) + 1}"
         if method is not None:
             check_kernel(sessions, layer, method)
-        elif features * 155 > 0x7FFF:
-            check_kernel(sessions, layer, "planes")
+        else:
+            check_kernel(sessions, layer, "bytes")
 
 
 @pytest.mark.parametrize("reached", [n + d for n in (2**8, 2**15, 2**16, 2**23) for d in (-1, 0, 1)])
@@ -152,7 +154,8 @@ def test_integers_where_narrower_ones_overflow(reached):
             graph((1, 1, features), PixelInput(0), Flatten(), BinaryDenseThreshold(dense, threshold)), pixels
         )
     assert (run(graph((1, 1, features), PixelInput(0), Flatten(), dense), pixels) == reached).all()
-    check_kernel(sessions, "n2", "planes" if features * 255 > 0x7FFF else "narrow")
+    for name, session in sessions.items():
+        check_kernel({name: session}, "n2", integers_method(True, 40 * features, name))
 
 
 @pytest.mark.parametrize("features", [n + d for n in (2**8, 2**15, 2**16) for d in (-1, 0, 1)])

@@ -264,4 +264,4 @@ def test_a_profile_names_every_node_and_its_kernel():
     times = session.profile(images(rng, SPEC, 2), 3)
     assert [time.name for time in times] == [node.name for node in graph.nodes]
     assert all(0 <= time.seconds < 1 for time in times)
-    assert times[1].kernel == kernel("narrow", expected_kernel_sets()[0])
+    assert times[1].kernel == kernel("bytes", expected_kernel_sets()[0])

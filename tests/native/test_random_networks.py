@@ -91,8 +91,8 @@ def test_emulated_arm_chooses_the_kernels_for_neon(tmp_path, cpu):
     found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
     kernels = {node["name"]: node["kernel"] for node in found["nodes"]}
     assert found["kernels"] == "neon"
-    assert (kernels["first"], kernels["second"]) == ("narrow portable", "bits neon")
-    assert (kernels["first"], kernels["second"]) == (kernel("narrow", "neon"), kernel("bits", "neon"))
+    assert (kernels["first"], kernels["second"]) == ("bytes portable", "bits neon")
+    assert (kernels["first"], kernels["second"]) == (kernel("bytes", "neon"), kernel("bits", "neon"))
 
 
 def test_the_library_gives_what_the_program_gives(networks):

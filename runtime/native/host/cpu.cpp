@@ -35,7 +35,10 @@ bool cpu_has_avx512bw() {
   return saved(0xe6) && bit(leaf.b, 16) && bit(leaf.b, 17) && bit(leaf.b, 30) && bit(leaf.b, 31); // F, DQ, BW, VL
 }
 
-bool cpu_has_avx512() { return cpu_has_avx512bw() && bit(Leaf(7).c, 14); } // VPOPCNTDQ
+bool cpu_has_avx512() {
+  const Leaf leaf(7);
+  return cpu_has_avx512bw() && bit(leaf.c, 11) && bit(leaf.c, 14); // VNNI, VPOPCNTDQ
+}
 
 } // namespace bnnt
 

@@ -5,6 +5,6 @@ namespace bnnt {
 
 bool cpu_has_avx2();
 bool cpu_has_avx512bw(); // F, DQ, BW and VL
-bool cpu_has_avx512();   // VPOPCNTDQ besides
+bool cpu_has_avx512();   // VNNI and VPOPCNTDQ besides
 
 } // namespace bnnt

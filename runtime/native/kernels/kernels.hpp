@@ -23,7 +23,8 @@ struct Dots {
   size_t count, pixel_step, run_step, runs, run;
   const uint8_t *weights;
   size_t blocks;
-  int32_t base, shift; // disagreements alone
+  int32_t base, shift;  // disagreements alone
+  const int32_t *bases; // products alone: [outputs of whole blocks]
   int32_t *out;
   size_t stride;
 };
@@ -77,11 +78,13 @@ struct Kernels {
 
   const Convolver *convolver; // null: rows of sums serve every layer
 
-  // int16: out = sum of products, which fits an int16; a word is `pair` values. The layer makes sure of it: K * the
-  // largest |value| <= 32767. Sums on the way may wrap, since the whole one does not.
-  const char *narrow_name;
-  size_t pair;
-  size_t narrow_block;
+  // bytes: out = bases + sum of products of uint8, or int8 where `offset` is 128, with weights of -1, 0 and +1; a word
+  // is `values` of them. Sums of 16 bits on the way are emptied in time: a step adds at most 255 to one for each value.
+  const char *bytes_name;
+  size_t values;
+  size_t bytes_block;
+  uint8_t offset;        // what is taken from the values before
+  uint64_t most_weights; // of a layer of one pixel: beyond, reading them takes longer than bit planes do
   void (*products)(const Dots &);
 
   const char *real_name;

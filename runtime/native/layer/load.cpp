@@ -19,8 +19,8 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   case Method::bits:
   case Method::planes:
     return outputs * layer.runs * layer.run * kernels.word;
-  case Method::narrow:
-    return outputs * layer.runs * layer.run * kernels.pair * sizeof(int16_t);
+  case Method::bytes:
+    return outputs * layer.runs * layer.run * kernels.values;
   case Method::real:
     if (layer.depthwise())
       return round_up(static_cast<uint64_t>(layer.group), layer.block) * static_cast<uint64_t>(layer.taps()) *
@@ -105,22 +105,26 @@ float weight_of(const Node &node, uint64_t output, int64_t tap, int64_t input) {
       static_cast<size_t>((output * inputs + static_cast<uint64_t>(input)) * taps + static_cast<uint64_t>(tap)));
 }
 
-// The blocks of products: values of one row of taps side by side, `pair` of them a word.
-void fill_narrow(Node &node, const Kernels &kernels) {
+// The blocks of products: values of one row of taps side by side, `values` of them a word.
+void fill_bytes(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  const int64_t row = layer.window.kernel[1] * layer.inputs;
-  const uint64_t pair = kernels.pair, block = layer.block;
+  const uint64_t row = static_cast<uint64_t>(layer.window.kernel[1] * layer.inputs);
+  const uint64_t values = kernels.values, block = layer.block;
   __builtin_memset(layer.weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
-  int16_t *to = reinterpret_cast<int16_t *>(layer.weights);
-  for (uint64_t o = 0; o < static_cast<uint64_t>(layer.outputs); ++o)
+  __builtin_memset(layer.base, 0, static_cast<size_t>(layer.blocked) * sizeof *layer.base);
+  for (uint64_t o = 0; o < static_cast<uint64_t>(layer.outputs); ++o) {
+    int32_t sum = 0;
     for (int64_t tap = 0; tap < layer.taps(); ++tap)
       for (int64_t i = 0; i < layer.inputs; ++i) {
-        const uint64_t value = static_cast<uint64_t>(tap * layer.inputs + i),
-                       in_row = value % static_cast<uint64_t>(row);
-        const uint64_t word = value / static_cast<uint64_t>(row) * layer.run + in_row / pair;
+        const uint64_t value = static_cast<uint64_t>(tap * layer.inputs + i), in_row = value % row;
+        const uint64_t word = value / row * layer.run + in_row / values;
         const uint64_t at = (o / block * layer.runs * layer.run + word) * block + o % block;
-        to[at * pair + in_row % pair] = sign_bit(node, o, tap, i) ? -1 : 1;
+        const bool minus = sign_bit(node, o, tap, i);
+        layer.weights[at * values + in_row % values] = minus ? 0xff : 1;
+        sum += minus ? -1 : 1;
       }
+    layer.base[o] = static_cast<uint32_t>((static_cast<int32_t>(layer.low) + kernels.offset) * sum);
+  }
 }
 
 void fill_real(Node &node, const Kernels &kernels) {
@@ -150,7 +154,7 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
     place_direct(node, arena);
   if (layer.method == Method::bits && layer.pad_value == 0 && layer.window.padded())
     layer.tap_sums = arena.take<int32_t>(static_cast<uint64_t>(layer.taps() * layer.channels()));
-  if (layer.method == Method::planes)
+  if (layer.method == Method::planes || layer.method == Method::bytes)
     layer.base = arena.take<uint32_t>(static_cast<uint64_t>(layer.group * layer.blocked));
   if (node.bias != nullptr)
     layer.bias = arena.take<float>(static_cast<uint64_t>(layer.group * layer.blocked));
@@ -163,8 +167,8 @@ void fill_layer(Node &node, const Value &x, const Kernels &kernels) {
   case Method::bits:
   case Method::planes:
     return fill_packed(node, kernels);
-  case Method::narrow:
-    return fill_narrow(node, kernels);
+  case Method::bytes:
+    return fill_bytes(node, kernels);
   case Method::real:
     return fill_real(node, kernels);
   }

@@ -40,15 +40,16 @@ void choose_integers(Node &node, const Value &x, const Kernels &kernels) {
   Layer &layer = node.layer;
   layer.low = x.low < 0 ? x.low : 0;
   const int64_t high = x.high > layer.pad_value ? x.high : layer.pad_value;
-  const int64_t reach = high > -layer.low ? high : -layer.low;
-  const uint64_t padded = padded_bytes(layer, x, wide(x.channels) * sizeof(int16_t));
-  if (layer.weights_of_one() * reach <= 0x7fff && padded > 0) {
-    layer.method = Method::narrow;
-    layer.block = kernels.narrow_block;
+  const uint64_t padded = padded_bytes(layer, x, wide(x.channels)),
+                 weights = wide(layer.weights_of_one() * layer.outputs);
+  const bool one_pixel = layer.height * layer.width == 1;
+  if (high - layer.low <= 0xff && padded > 0 && (!one_pixel || weights <= kernels.most_weights)) {
+    layer.method = Method::bytes;
+    layer.block = kernels.bytes_block;
     layer.input_bytes = padded;
     layer.runs = wide(layer.window.kernel[0]);
-    layer.run = round_up(wide(layer.window.kernel[1] * layer.inputs), kernels.pair) / kernels.pair;
-    node.kernel = kernels.narrow_name;
+    layer.run = round_up(wide(layer.window.kernel[1] * layer.inputs), kernels.values) / kernels.values;
+    node.kernel = kernels.bytes_name;
     return;
   }
   layer.method = Method::planes;

@@ -35,21 +35,23 @@ void correct_border(const Run &run, int64_t row, int64_t column, int32_t *sums) 
   }
 }
 
-// Copies the image into its padding. Bits: zero bytes are +1.
-template <class From, class To> void pad_input(const Call &call, int64_t width, To padding) {
+// Copies the image into its padding: `width` numbers a pixel, each as `convert` says.
+template <class From, class Convert>
+void pad_input(const Call &call, int64_t width, uint8_t padding, Convert &&convert) {
   const Window &window = call.node.layer.window;
   const From *from = call.in<From>();
-  To *to = reinterpret_cast<To *>(call.session.scratch);
+  uint8_t *to = call.session.scratch;
   const auto fill = [&](int64_t count) {
-    for (int64_t i = 0; i < count; ++i)
-      *to++ = padding;
+    __builtin_memset(to, padding, static_cast<size_t>(count));
+    to += count;
   };
   const int64_t row = call.x.width * width, sides = (window.pads[1] + window.pads[3]) * width;
   fill(window.pads[0] * (row + sides));
-  for (int64_t y = 0; y < call.x.height; ++y) {
+  for (int64_t y = 0; y < call.x.height; ++y, from += row) {
     fill(window.pads[1] * width);
     for (int64_t i = 0; i < row; ++i)
-      *to++ = static_cast<To>(*from++);
+      to[i] = convert(from[i]);
+    to += row;
     fill(window.pads[3] * width);
   }
   fill(window.pads[2] * (row + sides));
@@ -71,6 +73,7 @@ Dots straight(const Run &run, const uint8_t *input, size_t pixel, int64_t row, i
           .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
           .base = static_cast<int32_t>(layer.weights_of_one()),
           .shift = 1,
+          .bases = reinterpret_cast<const int32_t *>(layer.base),
           .out = sums,
           .stride = static_cast<size_t>(layer.stride)};
 }
@@ -89,6 +92,7 @@ Dots packed(const Run &run, int64_t g, size_t count, int32_t *sums) {
           .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
           .base = static_cast<int32_t>(layer.weights_of_one()),
           .shift = 1,
+          .bases = nullptr,
           .out = sums + g * layer.outputs,
           .stride = static_cast<size_t>(layer.stride)};
 }
@@ -156,9 +160,8 @@ void sums_row(const Run &run, int64_t row, int32_t *sums) {
     return bits_row(run, row, sums);
   case Method::planes:
     return planes_row(run, row, sums);
-  case Method::narrow:
-    return run.kernels.products(
-        straight(run, run.input, static_cast<size_t>(run.x.channels) * sizeof(int16_t), row, sums));
+  case Method::bytes:
+    return run.kernels.products(straight(run, run.input, static_cast<size_t>(run.x.channels), row, sums));
   case Method::real:
     return run.kernels.sums({&run.layer, reinterpret_cast<const float *>(run.from), run.x.height, run.x.width, row,
                              reinterpret_cast<float *>(sums), stride});
@@ -234,7 +237,7 @@ void pooled_rows(const Run &run, int64_t begin, int64_t end) {
 }
 
 bool copies_input(const Layer &layer) {
-  return layer.input_bytes > 0 && (layer.window.padded() || layer.method == Method::narrow);
+  return layer.input_bytes > 0 && (layer.window.padded() || layer.method == Method::bytes);
 }
 
 } // namespace
@@ -243,10 +246,12 @@ void prepare_layer(const Call &call) {
   const Layer &layer = call.node.layer;
   if (!copies_input(layer))
     return;
-  if (layer.method == Method::narrow)
-    pad_input<int32_t>(call, call.x.channels, static_cast<int16_t>(layer.pad_value));
-  else
-    pad_input<uint8_t>(call, call.x.packed(), uint8_t{0});
+  if (layer.method == Method::bits)
+    return pad_input<uint8_t>(call, call.x.packed(), 0, [](uint8_t bits) { return bits; }); // +1
+  const int32_t low = static_cast<int32_t>(layer.low);
+  const uint8_t flip = call.session.kernels->offset;
+  const auto byte = [&](int32_t value) { return static_cast<uint8_t>((value - low) ^ flip); };
+  pad_input<int32_t>(call, call.x.channels, byte(static_cast<int32_t>(layer.pad_value)), byte);
 }
 
 void layer_rows(const Call &call, const Part &part) {

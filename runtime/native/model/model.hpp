@@ -71,7 +71,7 @@ enum class Method : uint8_t {
   direct, // a convolution of bits straight to its result
   bits,   // xor and popcount
   planes, // xor and popcount of each bit plane of the accumulators
-  narrow, // products of int16, whose sums fit an int16
+  bytes,  // products of bytes
   real,   // sums of float32 in the fixed order
 };
 
@@ -107,10 +107,10 @@ struct Layer {
   uint64_t runs = 1, run = 0;  // words of one window, as in Dots
   uint64_t input_bytes = 0;    // of the padded image that windows are read from; 0: they are packed one by one
   int32_t planes = 0;          // bit planes
-  int64_t low = 0;             // planes: the accumulator that is stored as 0
+  int64_t low = 0;             // planes and bytes: the accumulator that is stored as 0
   uint8_t *weights = nullptr;  // as the method's kernel wants them
   int32_t *tap_sums = nullptr; // bits with pad_value 0: [tap][channel], what the taps outside must not add
-  uint32_t *base = nullptr;    // planes: [group][blocked outputs], what does not depend on the image
+  uint32_t *base = nullptr;    // planes and bytes: [group][blocked outputs], what does not depend on the image
   float *bias = nullptr;       // real: [group][blocked outputs]
   Direct direct;
 

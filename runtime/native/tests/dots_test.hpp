@@ -51,7 +51,9 @@ template <class Expect> void check_dots(const Kernels &set, const char *name, vo
   const size_t blocks = (shape.outputs + block - 1) / block, stride = blocks * block + shape.gap % 5;
   Guarded<uint8_t> weights(blocks * block * windows.length(), 0);
   pack(rows.data(), windows, block, weights.data());
-  Guarded<int32_t> out((shape.count - 1) * stride + blocks * block);
+  Guarded<int32_t> out((shape.count - 1) * stride + blocks * block), bases(blocks * block);
+  for (size_t o = 0; o < bases.size(); ++o)
+    bases[o] = base;
   const int32_t untouched = out[0];
   Guarded<uint8_t> gathered(shape.count * windows.length());
   windows.gather(x.data(), gathered.data());
@@ -65,6 +67,7 @@ template <class Expect> void check_dots(const Kernels &set, const char *name, vo
             .blocks = blocks,
             .base = base,
             .shift = shift,
+            .bases = bases.data(),
             .out = out.data(),
             .stride = stride});
   char sizes[160];
@@ -100,31 +103,26 @@ void disagree(const Kernels &set, const Shape &shape, Pattern pattern, Noise &no
   check_dots(set, "disagreements", set.disagreements, windows, set.block, x, rows, base, shift, expect);
 }
 
-// Values and weights so large that the sums just fit an int16.
+// Bytes as large as they get, so that sums of 16 bits would overflow where they are emptied too late.
 void multiply(const Kernels &set, const Shape &shape, Pattern pattern, Noise &noise) {
-  const Windows windows(shape, set.pair * sizeof(int16_t));
-  const int64_t values = static_cast<int64_t>(windows.length() / sizeof(int16_t)), most = 0x7fff / values;
-  if (most == 0)
-    return;
+  const Windows windows(shape, set.values);
   Guarded<uint8_t> x(windows.bytes()), rows(shape.outputs * windows.length());
-  for (size_t i = 0; i + 1 < x.size(); i += 2) {
-    const int64_t value = pattern == Pattern::random ? noise.between(-most, most) : most;
-    const int16_t narrow = static_cast<int16_t>(pattern == Pattern::opposite ? -value : value);
-    memcpy(x.data() + i, &narrow, sizeof narrow);
-  }
-  for (size_t i = 0; i < rows.size(); i += 2) {
-    const bool negative =
-        pattern == Pattern::checkerboard ? i % 4 != 0 : pattern == Pattern::random && noise.next() >> 63;
-    const int16_t narrow = negative ? -1 : 1;
-    memcpy(rows.data() + i, &narrow, sizeof narrow);
-  }
+  const uint8_t most = set.offset == 0 ? 255 : 128; // -128
+  for (size_t i = 0; i < x.size(); ++i)
+    x[i] = pattern == Pattern::random ? static_cast<uint8_t>(noise.next() >> 56) : most;
+  for (size_t i = 0; i < rows.size(); ++i)
+    rows[i] = static_cast<uint8_t>(pattern == Pattern::equal          ? 1
+                                   : pattern == Pattern::opposite     ? -1
+                                   : pattern == Pattern::checkerboard ? (i % 3 != 0 ? 1 : -1)
+                                                                      : noise.between(0, 1) * 2 - 1);
+  const int32_t base = static_cast<int32_t>(noise.between(-(1 << 20), 1 << 20));
   const auto expect = [&](const uint8_t *window, const uint8_t *row) {
-    int32_t sum = 0;
-    for (size_t i = 0; i < windows.length(); i += sizeof(int16_t))
-      sum += load<int16_t>(window + i) * load<int16_t>(row + i);
+    int32_t sum = base;
+    for (size_t i = 0; i < windows.length(); ++i)
+      sum += (set.offset == 0 ? window[i] : static_cast<int8_t>(window[i])) * static_cast<int8_t>(row[i]);
     return sum;
   };
-  check_dots(set, "products", set.products, windows, set.narrow_block, x, rows, 0, 0, expect);
+  check_dots(set, "products", set.products, windows, set.bytes_block, x, rows, base, 0, expect);
 }
 
 // Every length around the limits of counters of 8 bits (31 words of at most 8 bits) and some of 16, every number of

@@ -80,7 +80,7 @@ void dots(const char *kernel, void (*run)(const Dots &), const Case &c, size_t w
   const size_t pixel = round_up(c.channels, values) / values * word, row = (c.pixels + c.taps) * pixel;
   const size_t words = c.taps * c.channels / values, blocks = (c.outputs + block - 1) / block, stride = blocks * block;
   uint8_t *image = memory<uint8_t>(3 * row, 0x5a), *weights = memory<uint8_t>(blocks * block * 3 * words * word, 1);
-  int32_t *out = memory<int32_t>(c.pixels * stride, 0);
+  int32_t *out = memory<int32_t>(c.pixels * stride, 0), *bases = memory<int32_t>(stride, 0);
   const Dots job{.first = image,
                  .count = c.pixels,
                  .pixel_step = pixel,
@@ -91,6 +91,7 @@ void dots(const char *kernel, void (*run)(const Dots &), const Case &c, size_t w
                  .blocks = blocks,
                  .base = 0,
                  .shift = 1,
+                 .bases = bases,
                  .out = out,
                  .stride = stride};
   char shape[64];
@@ -100,6 +101,7 @@ void dots(const char *kernel, void (*run)(const Dots &), const Case &c, size_t w
   free(image);
   free(weights);
   free(out);
+  free(bases);
 }
 
 struct Whole {
@@ -212,8 +214,7 @@ int main() {
         convolution(set, whole.side, whole.channels, 3, peaks.bits);
       convolution(set, 28, 128, 1, peaks.bits);
     }
-    dots(set.narrow_name, set.products, {28, 3, 32, 64}, set.pair * sizeof(int16_t), set.pair, set.narrow_block,
-         peaks.narrow);
+    dots(set.bytes_name, set.products, {28, 3, 32, 64}, set.values, set.values, set.bytes_block, peaks.bytes);
     for (const Case &c : floats)
       sums(set, c, peaks.real);
   }

@@ -89,7 +89,7 @@ int main() {
     report(set, "disagreements", set.bits_name, [&] { dots(set, 1, disagree); });
     if (set.convolver != nullptr)
       report(set, "convolution", set.convolver->name, [&] { convolutions(set); });
-    report(set, "products", set.narrow_name, [&] { dots(set, sizeof(int16_t), multiply); });
+    report(set, "products", set.bytes_name, [&] { dots(set, 1, multiply); });
     report(set, "sums", set.real_name, [&] { sums(set); });
     report(set, "threshold", set.name, [&] { threshold(set); });
     report(set, "maximum", set.name, [&] { maximum(set); });

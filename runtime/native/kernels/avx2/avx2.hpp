@@ -7,7 +7,9 @@ namespace bnnt::avx2 {
 
 // A vector holds one word of 8 outputs.
 constexpr size_t word = 4, block = 8;
-constexpr size_t pair = 2, narrow_block = 8;
+constexpr size_t values = 4, bytes_block = 16;
+constexpr uint8_t offset = 0;
+constexpr uint64_t most_weights = uint64_t{1} << 40;
 constexpr size_t real_block = 16;
 
 void disagreements(const Dots &job);

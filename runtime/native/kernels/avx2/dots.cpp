@@ -65,27 +65,6 @@ template <int tile> struct Disagree {
   }
 };
 
-template <int tile> struct Multiply {
-  static void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
-    __m256i sums[tile];
-    for (int p = 0; p < tile; ++p)
-      sums[p] = _mm256_setzero_si256();
-    const size_t step = job.pixel_step;
-    for (size_t r = 0; r < job.runs; ++r, first += job.run_step) {
-      const uint8_t *x = first;
-      for (size_t k = 0; k < job.run; ++k, x += word, weight += vector) {
-        const __m256i w = read(weight);
-        for (int p = 0; p < tile; ++p) {
-          const __m256i product = _mm256_madd_epi16(w, broadcast(x + static_cast<size_t>(p) * step));
-          sums[p] = _mm256_add_epi32(sums[p], product);
-        }
-      }
-    }
-    for (int p = 0; p < tile; ++p)
-      write(out + static_cast<size_t>(p) * job.stride, sums[p]);
-  }
-};
-
 // `tile` pixels at a time share each weight vector that is loaded.
 template <template <int> class Each, int tile> void dots(const Dots &job) {
   for (size_t b = 0; b < job.blocks; ++b) {
@@ -102,7 +81,5 @@ template <template <int> class Each, int tile> void dots(const Dots &job) {
 } // namespace
 
 void disagreements(const Dots &job) { dots<Disagree, 4>(job); }
-
-void products(const Dots &job) { dots<Multiply, 8>(job); }
 
 } // namespace bnnt::avx2

@@ -1,4 +1,4 @@
-// x86-64 with AVX-512 F, BW, VL, DQ and VPOPCNTDQ: Ice Lake, Zen 4 and later.
+// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VPOPCNTDQ: Ice Lake, Zen 4 and later.
 #pragma once
 
 #include "../kernels.hpp"
@@ -7,7 +7,9 @@ namespace bnnt::avx512 {
 
 // A vector holds one word of 16 outputs, so nothing is summed across its lanes.
 constexpr size_t word = 4, block = 16;
-constexpr size_t pair = 2, narrow_block = 16;
+constexpr size_t values = 4, bytes_block = 32;
+constexpr uint8_t offset = 0;
+constexpr uint64_t most_weights = uint64_t{1} << 18;
 constexpr size_t real_block = 32;
 
 void disagreements(const Dots &job);

@@ -20,13 +20,6 @@ struct Disagree {
   }
 };
 
-struct Multiply {
-  static __m512i step(__m512i sum, __m512i x, __m512i weight) {
-    return _mm512_add_epi32(sum, _mm512_madd_epi16(x, weight));
-  }
-  static __m512i finish(__m512i sum, const Dots &) { return sum; }
-};
-
 // `tile` pixels at a time share each weight vector that is loaded.
 template <class Each, int tile> void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
   __m512i sums[tile];
@@ -62,7 +55,5 @@ template <class Each> void dots(const Dots &job) {
 } // namespace
 
 void disagreements(const Dots &job) { dots<Disagree>(job); }
-
-void products(const Dots &job) { dots<Multiply>(job); }
 
 } // namespace bnnt::avx512

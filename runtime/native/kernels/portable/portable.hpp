@@ -6,7 +6,9 @@
 namespace bnnt::portable {
 
 constexpr size_t word = 8, block = 2;
-constexpr size_t pair = 1, narrow_block = 32;
+constexpr size_t values = 1, bytes_block = 16;
+constexpr uint8_t offset = 0;
+constexpr uint64_t most_weights = uint64_t{1} << 18;
 constexpr size_t real_block = 16; // 4 vectors of 4, 4 pixels: the registers of ARM64
 
 void disagreements(const Dots &job);

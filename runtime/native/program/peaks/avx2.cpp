@@ -31,10 +31,10 @@ void bits() {
     asm volatile("" : "+x"(sum.s), "+x"(sum.h));
 }
 
-void narrow() {
+void bytes() {
   on_registers<count>(
-      _mm256_setzero_si256(), _mm256_set1_epi8(5), [](__m256i x, __m256i w) { return _mm256_madd_epi16(x, w); },
-      [](__m256i sum, __m256i product) { return _mm256_add_epi32(sum, product); });
+      _mm256_setzero_si256(), _mm256_set1_epi8(5), [](__m256i x, __m256i w) { return _mm256_maddubs_epi16(x, w); },
+      [](__m256i sum, __m256i product) { return _mm256_add_epi16(sum, product); });
 }
 
 void real() {
@@ -47,7 +47,7 @@ void real() {
 
 const Peaks avx2_peaks{"avx2",
                        {bits, 768.0 * count / 2 * peak_steps},
-                       {narrow, 16.0 * count * peak_steps},
+                       {bytes, 32.0 * count * peak_steps},
                        {real, 8.0 * count * peak_steps}};
 
 } // namespace bnnt

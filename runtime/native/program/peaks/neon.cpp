@@ -14,7 +14,7 @@ void bits() {
       [](uint8x16_t sum, uint8x16_t product) { return vaddq_u8(sum, product); });
 }
 
-void narrow() {
+void bytes() {
   on_registers<count>(
       vdupq_n_s16(0), vdupq_n_s16(5), [](int16x8_t x, int16x8_t w) { return vmulq_s16(x, w); },
       [](int16x8_t sum, int16x8_t product) { return vaddq_s16(sum, product); }); // compilers make one mla of both
@@ -29,6 +29,6 @@ void real() {
 } // namespace
 
 const Peaks neon_peaks{
-    "neon", {bits, 128.0 * count * peak_steps}, {narrow, 8.0 * count * peak_steps}, {real, 4.0 * count * peak_steps}};
+    "neon", {bits, 128.0 * count * peak_steps}, {bytes, 8.0 * count * peak_steps}, {real, 4.0 * count * peak_steps}};
 
 } // namespace bnnt

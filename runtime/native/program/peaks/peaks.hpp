@@ -15,7 +15,7 @@ struct Peak {
 // Of one kernel set.
 struct Peaks {
   const char *set;
-  Peak bits, narrow, real;
+  Peak bits, bytes, real;
 };
 
 #if defined(__x86_64__)
