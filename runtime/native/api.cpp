@@ -11,7 +11,7 @@ namespace {
 const Kernels *choose_kernels(const char *name, Error &error) {
   for (int32_t i = 0; i < kernel_set_count; ++i) {
     const Kernels &set = kernel_sets[i];
-    if (name == nullptr ? set.runs_here() : text(set.name) == name) {
+    if (name == nullptr ? set.runs_here() && set.suits() : text(set.name) == name) {
       if (set.runs_here())
         return &set;
       error.fail(BNNT_USAGE, "this CPU does not run the kernel set '", name, "'");

@@ -68,7 +68,7 @@ typedef struct bnnt_options {
   size_t struct_size;             /* sizeof(bnnt_options) */
   int32_t abi;                    /* BNNT_ABI */
   int32_t threads;                /* workers of parallel_for, at most 1024; 0: 1 */
-  const char *kernels;            /* the name of a kernel set; NULL: the best that this CPU runs */
+  const char *kernels;            /* the name of a kernel set; NULL: the one that suits this CPU best */
   bnnt_parallel_for parallel_for; /* NULL: one after the other on the thread that calls bnnt_run */
   void *context;                  /* for parallel_for */
 } bnnt_options;

@@ -67,6 +67,7 @@ inline int64_t sums_weight(const Layer &layer, int64_t g, int64_t output, int64_
 struct Kernels {
   const char *name;
   bool (*runs_here)();
+  bool (*suits)(); // this CPU: of the sets that run here the first that suits is taken
 
   // packed signs: out = base - (popcount(window xor weight) << shift). Counters of bytes are emptied in time: a byte
   // holds 255, a step adds at most 8 bits to it, so after 31 steps (248) it must be added to a wider one.
@@ -103,7 +104,7 @@ struct Kernels {
   const Rows *rows;
 };
 
-// Best first; the last one is `portable` and runs everywhere.
+// Best first; the last one is `portable`, runs everywhere and suits all.
 extern const Kernels kernel_sets[];
 extern const int32_t kernel_set_count;
 

@@ -1,9 +1,9 @@
 // The kernel sets, best first, literally.
+#include "../host/cpu.hpp"
 #include "kernels.hpp"
 #include "portable/portable.hpp"
 
 #if defined(__x86_64__)
-#include "../host/cpu.hpp"
 #include "avx2/avx2.hpp"
 #include "avx512/avx512.hpp"
 #include "avx512bw/avx512bw.hpp"
@@ -15,66 +15,36 @@ namespace bnnt {
 
 static bool everywhere() { return true; }
 
+// Which part of a set comes from which of these.
+#define BITS(set, name) "bits " name, "planes " name, set::word, set::block, set::disagreements
+#define BYTES(set, name) "bytes " name, set::values, set::bytes_block, set::offset, set::most_weights, set::products
+#define REALS(set, name) "real " name, set::real_block, set::sums
+
+// clang-format off
 constexpr Kernels kernel_sets[] = {
 #if defined(__x86_64__)
-    {"avx512",          cpu_has_avx512, //
-     "bits avx512",     "planes avx512",       avx512::word,
-     avx512::block,     avx512::disagreements, &avx512::convolver, //
-     "bytes avx512",    avx512::values,        avx512::bytes_block,
-     avx512::offset,    avx512::most_weights,  avx512::products, //
-     "real avx512",     avx512::real_block,    avx512::sums,
-     avx512::threshold, avx512::maximum,       &avx512::rows},
-    {"avx512bw",   cpu_has_avx512bw,                                                                                //
-     "bits avx2",  "planes avx2",    avx2::word,        avx2::block,     avx2::disagreements, &avx512bw::convolver, //
-     "bytes avx2", avx2::values,     avx2::bytes_block, avx2::offset,    avx2::most_weights,  avx2::products,       //
-     "real avx2",  avx2::real_block, avx2::sums,        avx2::threshold, avx2::maximum,       &avx2::rows},
-    {"avx2",       cpu_has_avx2,                                                                                //
-     "bits avx2",  "planes avx2",    avx2::word,        avx2::block,     avx2::disagreements, &avx2::convolver, //
-     "bytes avx2", avx2::values,     avx2::bytes_block, avx2::offset,    avx2::most_weights,  avx2::products,   //
-     "real avx2",  avx2::real_block, avx2::sums,        avx2::threshold, avx2::maximum,       &avx2::rows},
+    {"avx512", cpu_has_avx512, everywhere, BITS(avx512, "avx512"), &avx512::convolver, BYTES(avx512, "avx512"),
+     REALS(avx512, "avx512"), avx512::threshold, avx512::maximum, &avx512::rows},
+    {"avx512bw", cpu_has_avx512bw, everywhere, BITS(avx2, "avx2"), &avx512bw::convolver, BYTES(avx2, "avx2"),
+     REALS(avx2, "avx2"), avx2::threshold, avx2::maximum, &avx2::rows},
+    {"avx2", cpu_has_avx2, everywhere, BITS(avx2, "avx2"), &avx2::convolver, BYTES(avx2, "avx2"),
+     REALS(avx2, "avx2"), avx2::threshold, avx2::maximum, &avx2::rows},
 #elif defined(__aarch64__)
-    {"neon",
-     everywhere, //
-     "bits neon",
-     "planes neon",
-     neon::word,
-     neon::block,
-     neon::disagreements,
-     nullptr, //
-     "bytes portable",
-     portable::values,
-     portable::bytes_block,
-     portable::offset,
-     portable::most_weights,
-     portable::products, //
-     "real portable",
-     portable::real_block,
-     portable::sums,
-     portable::threshold,
-     portable::maximum,
-     &portable::rows},
+    {"neon_inorder_dot", cpu_has_dot_products, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder,
+     BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
+    {"neon_inorder", everywhere, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder,
+     BYTES(neon, "neon"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
+    {"neon_lookup", cpu_has_dot_products, cpu_looks_up_fast, BITS(neon, "neon"), &neon::lookup,
+     BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
+    {"neon_dot", cpu_has_dot_products, everywhere, BITS(neon, "neon"), &neon::wide,
+     BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
+    {"neon", everywhere, everywhere, BITS(neon, "neon"), &neon::wide,
+     BYTES(neon, "neon"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
 #endif
-    {"portable",
-     everywhere, //
-     "bits portable",
-     "planes portable",
-     portable::word,
-     portable::block,
-     portable::disagreements,
-     nullptr, //
-     "bytes portable",
-     portable::values,
-     portable::bytes_block,
-     portable::offset,
-     portable::most_weights,
-     portable::products, //
-     "real portable",
-     portable::real_block,
-     portable::sums,
-     portable::threshold,
-     portable::maximum,
-     &portable::rows},
+    {"portable", everywhere, everywhere, BITS(portable, "portable"), nullptr, BYTES(portable, "portable"),
+     REALS(portable, "portable"), portable::threshold, portable::maximum, &portable::rows},
 };
+// clang-format on
 
 constexpr int32_t kernel_set_count = sizeof kernel_sets / sizeof kernel_sets[0];
 

@@ -267,9 +267,10 @@ bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
   const Window &window = layer.window;
   const Convolver *convolver = kernels.convolver;
   const bool zeros = layer.pad_value == 0 && window.padded();
-  if (convolver == nullptr || layer.weights_of_one() > most_window_bits || layer.height * layer.width == 1 ||
-      (layer.group > 1 && (layer.inputs % 8 != 0 || layer.outputs % 8 != 0)) || (zeros && layer.inputs % 2 != 0) ||
-      (node.pooled && !pools_squares(node)))
+  if (convolver == nullptr || wide(tap_bytes(layer)) % convolver->unit != 0 ||
+      wide(x.packed()) % convolver->unit != 0 || layer.weights_of_one() > most_window_bits ||
+      layer.height * layer.width == 1 || (layer.group > 1 && (layer.inputs % 8 != 0 || layer.outputs % 8 != 0)) ||
+      (zeros && layer.inputs % 2 != 0) || (node.pooled && !pools_squares(node)))
     return false;
   Direct direct;
   const uint64_t stride = wide(window.strides[0]), height = round_up(wide(layer.height), 2);

@@ -46,7 +46,8 @@ public:
         borders[c * arranged + convolver.element(o)] = static_cast<int16_t>(noise.between(-40, 40));
     }
     for (size_t i = 0; i < plane.spots; ++i) {
-      const size_t y = noise.size(0, plane.lines - plane.runs), at = noise.size(0, plane.line - plane.run_bytes);
+      const size_t y = noise.size(0, plane.lines - plane.runs), unit = convolver.unit,
+                   at = noise.size(0, (plane.line - plane.run_bytes) / unit) * unit;
       const uint32_t second = convolver.pixels == 2 && noise.size(0, 4) != 0 ? 1 : 0;
       const uint32_t out = static_cast<uint32_t>(2 * i);
       spots[i] = {static_cast<uint32_t>((y * plane.line + at) * convolver.expansion),
@@ -146,13 +147,18 @@ private:
 // number of outputs, tails of spots.
 void convolutions(const Kernels &set) {
   Noise noise(5);
-  const auto test = [&](const Plane &plane, Pattern pattern) { ConvolutionTest(set, plane, pattern, noise).check(); };
+  const size_t unit = set.convolver->unit;
+  const auto test = [&](Plane plane, Pattern pattern) {
+    plane.line = round_up(plane.line, unit);
+    plane.run_bytes = round_up(plane.run_bytes, unit);
+    ConvolutionTest(set, plane, pattern, noise).check();
+  };
   for (size_t run = 1; run <= 70; ++run)
     for (const Pattern pattern : patterns) {
       test({4, run + 9, 3, run, 33, 5, true, false, false}, pattern);
       test({2, run + 5, 1, run, 130, 3, false, false, true}, pattern);
     }
-  static constexpr size_t long_run_bytes[] = {126, 255, 256, 257, 512, 1365};
+  static constexpr size_t long_run_bytes[] = {126, 255, 256, 257, 512, 1364};
   for (const size_t run : long_run_bytes)
     for (const Pattern pattern : patterns)
       test({4, run + 9, 3, run, 70, 9, run % 2 == 0, false, false}, pattern);

@@ -37,6 +37,14 @@ struct Vector {
   // A product, because shifts take turns with lookups where products do not.
   static Type shift_right_4(Type x) { return _mm256_mulhi_epu16(x, _mm256_set1_epi16(1 << 12)); }
 
+  static Type add_high(Type h, Type sum) { return add8(h, shift_right_4(sum)); }
+
+  // Undoes what leaked from the odd bytes into the even ones: s and h become the counts of the two pixels.
+  static void separate(Type &s, Type &h) {
+    s = sub8(s, mask(shift_left_4(h), 0xf0f0));
+    h = sub8(h, mask(shift_right_4(s), 0x00f0));
+  }
+
   // Which counts are above their limits, a bit each, in the order of the outputs.
   static uint64_t above(Type even, Type even_limit, Type odd, Type odd_limit) {
     const Type both = _mm256_packs_epi16(_mm256_cmpgt_epi16(even, even_limit), _mm256_cmpgt_epi16(odd, odd_limit));
@@ -75,7 +83,7 @@ void run(const Convolution &job) { Lookups<Vector>(job).run(); }
 } // namespace
 
 const Convolver convolver = {
-    "lookup avx2",      2,  4, Vector::bytes, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
+    "lookup avx2",      2,  4, Vector::bytes, 1, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
     element_of<Vector>, run};
 
 } // namespace bnnt::avx2

@@ -1,4 +1,4 @@
-#include "../convolution.hpp"
+#include "../words.hpp"
 
 #include <immintrin.h>
 
@@ -9,29 +9,6 @@ namespace bnnt::avx512 {
 namespace {
 
 constexpr size_t vector = 64; // bytes
-
-size_t words_of(size_t run_bytes) { return (run_bytes + word - 1) / word; }
-
-size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
-  return round_up(outputs, block) * runs * words_of(run_bytes) * word;
-}
-
-// [block][run][word][output of the block]
-void pack(const SignRows &rows, uint8_t *to) {
-  for (size_t first = 0; first < rows.outputs; first += block) {
-    const size_t count = rows.outputs - first < block ? rows.outputs - first : block;
-    for (size_t r = 0; r < rows.runs; ++r)
-      for (size_t at = 0; at < words_of(rows.run_bytes) * word; ++at, to += at % word == 0 ? vector : 0) {
-        if (at >= rows.run_bytes)
-          continue;
-        const uint8_t *from = rows.first(first, r, at), mask = rows.mask(at);
-        for (size_t o = 0; o < count; ++o, from += rows.row())
-          to[o * word + at % word] = *from & mask;
-      }
-  }
-}
-
-size_t element(size_t output) { return output; }
 
 void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) { __builtin_memcpy(to, a, bytes); }
 
@@ -147,7 +124,7 @@ void blocks(const Convolution &job, const uint8_t *weights, size_t bytes, size_t
 }
 
 void run(const Convolution &job) {
-  const size_t bytes = job.run_count * words_of(job.run_bytes) * vector; // of a block
+  const size_t bytes = job.run_count * words_of<word>(job.run_bytes) * vector; // of a block
   // as many sums as hide the latency and fit the registers; the more outputs, the less a window's own work counts
   for (size_t output = 0; output < job.outputs;) {
     const size_t left = job.outputs - output;
@@ -167,6 +144,8 @@ void run(const Convolution &job) {
 
 } // namespace
 
-const Convolver convolver = {"direct avx512", 1, 1, block, expand, weight_bytes, pack, element, run};
+const Convolver convolver = {
+    "direct avx512", 1,  1, block, 1, expand, word_weight_bytes<word, block>, pack_words<word, block>,
+    same_element,    run};
 
 } // namespace bnnt::avx512

@@ -33,6 +33,14 @@ struct Vector {
   static Type shift_right_8(Type x) { return _mm512_srli_epi16(x, 8); }
   static Type shift_right_4(Type x) { return _mm512_srli_epi16(x, 4); }
 
+  static Type add_high(Type h, Type sum) { return add8(h, shift_right_4(sum)); }
+
+  // Undoes what leaked from the odd bytes into the even ones: s and h become the counts of the two pixels.
+  static void separate(Type &s, Type &h) {
+    s = sub8(s, mask(shift_left_4(h), 0xf0f0));
+    h = sub8(h, mask(shift_right_4(s), 0x00f0));
+  }
+
   // Which counts are above their limits, a bit each, in the order of the outputs.
   static uint64_t above(Type even, Type even_limit, Type odd, Type odd_limit) {
     return _mm512_cmpgt_epi16_mask(even, even_limit) | uint64_t{_mm512_cmpgt_epi16_mask(odd, odd_limit)} << 32;
@@ -69,7 +77,7 @@ void run(const Convolution &job) { Lookups<Vector>(job).run(); }
 } // namespace
 
 const Convolver convolver = {
-    "lookup avx512bw",  2,  4, Vector::bytes, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
+    "lookup avx512bw",  2,  4, Vector::bytes, 1, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
     element_of<Vector>, run};
 
 } // namespace bnnt::avx512bw

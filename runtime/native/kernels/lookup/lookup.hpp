@@ -7,10 +7,10 @@
 //
 //     t = T1[w1] + T2[w2] + T3[w3]
 //     s += t            bytes, modulo 256: low + 16 * high
-//     h += t >> 4       bytes, after a shift of 16 bits: high, and in the even bytes 16 * the odd byte's low besides
+//     h += t >> 4       bytes: high, and, where shifts are of 16 bits, 16 * the odd byte's low in the even ones besides
 //
 // After at most 63 lookups (63 * 4 = 252 < 256) both counts of a byte follow exactly, modulo 256, whatever leaked:
-// `separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
+// `V::separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
 #pragma once
 
 #include "../convolution.hpp"
@@ -113,7 +113,7 @@ inline __attribute__((always_inline)) void look_up(const uint16_t *const (&x)[pa
     for (int p = 0; p < pairs; ++p)
       for (int v = 0; v < vectors; ++v) {
         s[p][v] = V::add8(s[p][v], sum[p][v]);
-        h[p][v] = V::add8(h[p][v], V::shift_right_4(sum[p][v]));
+        h[p][v] = V::add_high(h[p][v], sum[p][v]);
       }
   }
 }
@@ -130,7 +130,7 @@ inline __attribute__((always_inline)) void look_up_rest(const uint16_t *const (&
       if (rest == 2)
         sum = V::add8(sum, V::look_up(V::table(lookup_tables.entries + x[p][1]), V::read(w + V::bytes)));
       s[p][v] = V::add8(s[p][v], sum);
-      h[p][v] = V::add8(h[p][v], V::shift_right_4(sum));
+      h[p][v] = V::add_high(h[p][v], sum);
     }
 }
 
@@ -147,11 +147,6 @@ template <class V> struct Lookups {
 
   explicit Lookups(const Convolution &of)
       : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
-
-  static void separate(Type &s, Type &h) {
-    s = V::sub8(s, V::mask(V::shift_left_4(h), 0xf0f0));
-    h = V::sub8(h, V::mask(V::shift_right_4(s), 0x00f0));
-  }
 
   // Stretch of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
   template <int pairs, int vectors>
@@ -179,7 +174,7 @@ template <class V> struct Lookups {
     }
     for (int p = 0; p < pairs; ++p)
       for (int v = 0; v < vectors; ++v) {
-        separate(s[p][v], h[p][v]);
+        V::separate(s[p][v], h[p][v]);
         Counts<V> now = {{s[p][v], h[p][v]}, {V::shift_right_8(s[p][v]), V::shift_right_8(h[p][v])}};
         Counts<V> &before = counts[p * vectors + v];
         for (int i = 0; i < 2 && !part.first; ++i) {

@@ -1,4 +1,4 @@
-// ARM64, all of which has NEON. Compilers make good NEON of the other portable kernels; of popcount they do not.
+// ARM64, all of which has NEON; what differs between its cores is which instructions are fast.
 #pragma once
 
 #include "../kernels.hpp"
@@ -7,7 +7,27 @@ namespace bnnt::neon {
 
 // Four vectors hold one word of 16 outputs.
 constexpr size_t word = 4, block = 16;
+constexpr size_t values = 2, bytes_block = 32;
+constexpr uint8_t offset = 0;
+constexpr uint64_t most_weights = uint64_t{1} << 18;
 
 void disagreements(const Dots &job);
+void products(const Dots &job);
+void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
+
+extern const Convolver wide;    // cores whose loads that repeat a word take a slot of NEON: all operands by plain loads
+extern const Convolver inorder; // cores that run as written
+extern const Convolver lookup;  // cores whose table lookups are as fast as their counts of bits
 
 } // namespace bnnt::neon
+
+// With the dot products of ARMv8.2.
+namespace bnnt::neon_dot {
+
+constexpr size_t values = 4, bytes_block = 16;
+constexpr uint8_t offset = 128; // the instruction takes signed bytes
+constexpr uint64_t most_weights = neon::most_weights;
+
+void products(const Dots &job);
+
+} // namespace bnnt::neon_dot

@@ -1,0 +1,47 @@
+#include "tile.hpp"
+
+namespace bnnt::neon {
+
+namespace {
+
+// Each word of the image stands four times, so that every operand comes by a plain load.
+struct Loop {
+  static constexpr size_t expansion = 4;
+
+  static inline __attribute__((always_inline)) void count(const uint8_t *const (&x)[pixels], const uint8_t *weights,
+                                                          size_t words, uint8x16_t (&bytes)[pixels * vectors]) {
+#pragma clang loop unroll(disable)
+    for (size_t i = 0; i < words; ++i, weights += block * word) {
+      uint8x16_t w[vectors];
+      for (int v = 0; v < vectors; ++v)
+        w[v] = vld1q_u8(weights + 16 * v);
+      for (int p = 0; p < pixels; ++p) {
+        const uint8x16_t same = vld1q_u8(x[p] + 16 * i);
+        for (int v = 0; v < vectors; ++v) {
+          uint8x16_t &sum = bytes[vectors * p + v];
+          sum = vaddq_u8(sum, vcntq_u8(veorq_u8(w[v], same)));
+        }
+      }
+    }
+  }
+};
+
+void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) {
+  for (size_t i = 0; i < bytes; i += word)
+    vst1q_u32(reinterpret_cast<uint32_t *>(to + Loop::expansion * i), vdupq_n_u32(load<uint32_t>(a + i)));
+}
+
+} // namespace
+
+const Convolver wide = {"direct neon",
+                        1,
+                        Loop::expansion,
+                        block,
+                        word,
+                        expand,
+                        word_weight_bytes<word, block>,
+                        pack_words<word, block>,
+                        same_element,
+                        run_tiles<Loop>};
+
+} // namespace bnnt::neon
