@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 AVX512BW = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
-AVX512 = {*AVX512BW, "avx512_vpopcntdq"}
+AVX512 = {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq"}
 ARM64 = ("aarch64", "arm64")
 
 

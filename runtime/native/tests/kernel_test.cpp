@@ -5,6 +5,7 @@
 // at an unmapped page, so a kernel that touches more than kernels.hpp says ends the program.
 #include "convolution_test.hpp"
 #include "dots_test.hpp"
+#include "rows_test.hpp"
 #include "sums_test.hpp"
 
 namespace bnnt {
@@ -67,9 +68,19 @@ void maximum(const Kernels &set) {
   }
 }
 
-template <class Test> void report(const Kernels &set, const char *function, const char *kernel, Test &&test) {
+// Runs `test` on what `member` of the set is, unless an earlier set that ran has the same.
+template <class Member, class Test>
+void report(int32_t index, const char *function, const char *kernel, Member Kernels::*member, Test &&test) {
+  const Kernels &set = kernel_sets[index];
+  if (set.*member == Member{})
+    return;
+  for (int32_t i = 0; i < index; ++i)
+    if (kernel_sets[i].runs_here() && kernel_sets[i].*member == set.*member) {
+      printf("%s %s (%s): as %s\n", set.name, function, kernel, kernel_sets[i].name);
+      return;
+    }
   cases = 0;
-  test();
+  test(set);
   printf("%s %s (%s): %zu cases, equal\n", set.name, function, kernel, cases);
 }
 
@@ -86,12 +97,12 @@ int main() {
       printf("%s SKIPPED: this CPU does not run it\n", set.name);
       continue;
     }
-    report(set, "disagreements", set.bits_name, [&] { dots(set, 1, disagree); });
-    if (set.convolver != nullptr)
-      report(set, "convolution", set.convolver->name, [&] { convolutions(set); });
-    report(set, "products", set.bytes_name, [&] { dots(set, 1, multiply); });
-    report(set, "sums", set.real_name, [&] { sums(set); });
-    report(set, "threshold", set.name, [&] { threshold(set); });
-    report(set, "maximum", set.name, [&] { maximum(set); });
+    report(i, "disagreements", set.bits_name, &Kernels::disagreements, [](auto &of) { dots(of, 1, disagree); });
+    report(i, "convolution", set.convolver != nullptr ? set.convolver->name : "", &Kernels::convolver, convolutions);
+    report(i, "products", set.bytes_name, &Kernels::products, [](auto &of) { dots(of, 1, multiply); });
+    report(i, "sums", set.real_name, &Kernels::sums, sums);
+    report(i, "threshold", set.name, &Kernels::threshold, threshold);
+    report(i, "maximum", set.name, &Kernels::maximum, maximum);
+    report(i, "rows", set.name, &Kernels::rows, rows);
   }
 }
