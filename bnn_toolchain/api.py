@@ -162,6 +162,7 @@ def validate_model(
     hidden: int | None = None,
     *,
     module: nn.Module | None = None,
+    threads: int = 1,
     announce: Announce = silent,
     progress: Progress = uncounted,
     sending: Progress = uncounted,
@@ -170,7 +171,7 @@ def validate_model(
 
     Without ``engines`` they are native and, on this machine, torch if the bundle's training run is still there.
     ``module`` is a trained module of the user's own, which the torch engine then runs: normalised float32 images
-    [N, C, H, W] to logits. The bits of hidden activations are compared on the first ``hidden`` of the images; if it is
+    [N, C, H, W] to logits; ``threads`` are the native engine's. The bits of hidden activations are compared on the first ``hidden`` of the images; if it is
     None on 100 of them, and on a device, which sends digests, on all. There the golden vectors are checked first.
 
     The images are those that the run of a bundle's model was tested on; if it or they are not there any more, or
@@ -200,6 +201,7 @@ def validate_model(
             and_trained=not engines,
             hidden=hidden,
             module=module,
+            threads=threads,
             announce=announce,
             progress=progress,
         )
@@ -215,6 +217,7 @@ def _compare(
     and_trained: bool,
     hidden: int,
     module: nn.Module | None,
+    threads: int,
     announce: Announce,
     progress: Progress,
 ) -> ValidationReport:
@@ -231,10 +234,10 @@ def _compare(
     if not isinstance(opened, Bundle):
         announce(f"{model} comes without test images: comparing on random ones, without labels")
         images = random_images(opened.spec, samples or RANDOM_IMAGES)
-        contenders = file_contenders(model, opened, names, where)
+        contenders = file_contenders(model, opened, names, where, threads)
         contenders += [module_contender(module, opened)] if module is not None else []
         return validate(opened, contenders, images, hidden_images=hidden, progress=progress)
-    contenders = [bundle_contender(opened, name, where) for name in names]
+    contenders = [bundle_contender(opened, name, where, threads=threads) for name in names]
     if not where.here:
         for contender in contenders:
             if contender.engine == "native":
@@ -292,6 +295,7 @@ def bench_model(
     *,
     rivals: Sequence[str] | None = None,
     batch: int = 1,
+    threads: int = 1,
     lce_binary: Path | None = None,
     announce: Announce = silent,
     progress: Progress = uncounted,
@@ -320,6 +324,7 @@ def bench_model(
         built = None if bundle is None else target_for(bundle, where)
         plan = Plan(
             batch=batch,
+            threads=threads,
             rivals=rivals,
             program=None if built is None else build(built.target).program,
             lce_binary=lce_binary,

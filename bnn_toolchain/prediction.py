@@ -83,6 +83,7 @@ def predict_images(
     announce: Announce = silent,
     progress: Progress = uncounted,
     sending: Progress = uncounted,
+    threads: int = 1,
 ) -> list[Prediction]:
     """Classify ``images``, as :func:`find_images` reads them, with the native engine on ``device``.
 
@@ -102,9 +103,9 @@ def predict_images(
     with open_device(device, announce, sending) as where:
         data = onnx.to_bytes(graph)
         session: Session = (
-            native.load(data)
+            native.load(data, threads=threads)
             if where.here
-            else ProgramSession(graph, data, build(oldest_target(where.arch)).program, where)
+            else ProgramSession(graph, data, build(oldest_target(where.arch)).program, where, threads)
         )
         for start in range(0, len(names), PART):
             part = names[start : start + PART]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,10 +37,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def bundle_contender(bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None) -> Contender:
+def bundle_contender(
+    bundle: Bundle, engine: EngineName, device: Device, run: Path | None = None, threads: int = 1
+) -> Contender:
     """``engine`` on ``device``, with the bundle's model.
 
     ``run`` is the training run for the torch engine; if it is not given, the one that the manifest names.
+    ``threads`` are the native engine's.
 
     Raises:
         Unavailable: the engine or what it needs is not here.
@@ -49,8 +53,8 @@ def bundle_contender(bundle: Bundle, engine: EngineName, device: Device, run: Pa
     if device.here:
         if engine == "torch" and run is None:
             run = exported_run(bundle)
-        return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite))
-    return _there(engine, bundle.graph, bundle.path / MODEL, device, lambda: program_for(bundle, device))
+        return Contender(engine, str(device), open_session(engine, bundle.model, run, bundle.tflite, threads))
+    return _there(engine, bundle.graph, bundle.path / MODEL, device, lambda: program_for(bundle, device), threads)
 
 
 def check_golden_there(bundle: Bundle, contender: Contender) -> str:
@@ -80,7 +84,9 @@ def check_golden_there(bundle: Bundle, contender: Contender) -> str:
     )
 
 
-def file_contenders(model: Path, graph: Graph, engines: Sequence[EngineName], device: Device) -> list[Contender]:
+def file_contenders(
+    model: Path, graph: Graph, engines: Sequence[EngineName], device: Device, threads: int = 1
+) -> list[Contender]:
     """``engines`` on the file itself where they read its format, else on the same ``graph`` in theirs.
 
     Raises:
@@ -91,9 +97,10 @@ def file_contenders(model: Path, graph: Graph, engines: Sequence[EngineName], de
     for engine in engines:
         if not device.here:
             written = model if model.suffix == ".onnx" else onnx.to_bytes(graph)
-            contenders.append(_there(engine, graph, written, device, lambda: build(oldest_target(device.arch)).program))
+            program = partial(_own_program, device)
+            contenders.append(_there(engine, graph, written, device, program, threads))
         else:
-            contenders.append(Contender(engine, str(device), _session(engine, model, data, graph)))
+            contenders.append(Contender(engine, str(device), _session(engine, model, data, graph, threads)))
     return contenders
 
 
@@ -144,16 +151,26 @@ def own_build(bundle: Bundle, built: BuiltTarget) -> Build:
     return own
 
 
-def _session(engine: EngineName, model: Path, data: bytes, graph: Graph) -> Session:
+def _own_program(device: Device) -> Path:
+    return build(oldest_target(device.arch)).program
+
+
+def _session(engine: EngineName, model: Path, data: bytes, graph: Graph, threads: int) -> Session:
     if engine == "reference":
         return ReferenceSession(graph)
     if engine.startswith("lce"):
         return open_session(engine, b"", tflite=data if model.suffix == ".tflite" else _tflite(graph))
-    return open_session(engine, data if model.suffix == ".onnx" else onnx.to_bytes(graph))
+    content = data if model.suffix == ".onnx" else onnx.to_bytes(graph)
+    return open_session(engine, content, threads=threads)
 
 
 def _there(
-    engine: EngineName, graph: Graph, model: Path | bytes, device: Device, program: Callable[[], Path]
+    engine: EngineName,
+    graph: Graph,
+    model: Path | bytes,
+    device: Device,
+    program: Callable[[], Path],
+    threads: int,
 ) -> Contender:
     """An engine on a device that is not this machine.
 
@@ -161,7 +178,7 @@ def _there(
         UsageError: the device does not run it.
     """
     if engine == "native":
-        session = ProgramSession(graph, model, program(), device)
+        session = ProgramSession(graph, model, program(), device, threads)
         return Contender(engine, str(device), session, session.kernels)
     if engine == "onnxruntime" and device.python:
         return Contender(engine, str(device), OnnxRuntimeOnDevice(graph, model, device))

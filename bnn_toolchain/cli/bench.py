@@ -29,6 +29,9 @@ def bench(
         Path | None, typer.Option("--binary", help="Your lce_benchmark_model, built for the device: for --engine lce.")
     ] = None,
     batch: Annotated[int, typer.Option("--batch", min=1, help="Images in one run; times are of one image.")] = 1,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, max=1024, help="Of every engine; never more than there are CPUs.")
+    ] = 1,
     profile: Annotated[bool, typer.Option("--profile", help="The native engine's time, node by node.")] = False,
     compare: Annotated[
         tuple[Path, Path] | None,
@@ -38,7 +41,7 @@ def bench(
 ) -> None:
     """Time of one image on the native engine, beside its rivals and the same network in float32 and int8.
 
-    All on one thread, pinned to one core, in interleaved rounds; "times faster" compares with float32 within a round.
+    All on one thread, pinned to one core, or on --threads, in interleaved rounds; "times faster" compares with float32 within a round.
     On a device nothing is installed: rivals run there if its own Python has onnxruntime.
 
     Examples: bnnt bench bundle --profile; bnnt bench bundle --on ssh://pi@raspberrypi --json > a.json;
@@ -60,6 +63,7 @@ def bench(
             on,
             rivals=engine,
             batch=batch,
+            threads=threads,
             lce_binary=binary,
             announce=note,
             progress=progress,
@@ -117,7 +121,7 @@ def _print(benchmark: Benchmark) -> None:
         print(f"warning: {warning}")
     loads = (f"{state.load:.2f}" if state.load is not None else "unknown" for state in (machine.before, machine.after))
     print(
-        f"{machine.cpu}, {machine.system}, {benchmark.threads} thread, {benchmark.rounds} interleaved rounds, "
+        f"{machine.cpu}, {machine.system}, {benchmark.threads} thread{'s' * (benchmark.threads > 1)}, {benchmark.rounds} interleaved rounds, "
         f"load average {' before and '.join(loads)} after"
     )
 

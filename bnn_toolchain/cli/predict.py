@@ -19,6 +19,9 @@ def predict(
     ],
     top: Annotated[int, typer.Option("--top", min=1, help="How many classes to name, the best first.")] = 1,
     on: Annotated[str, typer.Option("--on", help=f"{FORMS}.")] = "local",
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, max=1024, help="Of the native engine; never more than there are CPUs.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Classify image files with the native engine, here or on a device.
@@ -31,7 +34,7 @@ def predict(
         from bnn_toolchain.prediction import predict_images
 
     with progress_bars("classifying", "sending") as (progress, sending):
-        predictions = predict_images(model, images, on, top, note, progress, sending)
+        predictions = predict_images(model, images, on, top, note, progress, sending, threads)
     if json:
         print_json(
             [

@@ -41,6 +41,9 @@ def validate(
             "or makes one, from nothing or from the InputSpec. The weights are those of the bundle's training run.",
         ),
     ] = None,
+    threads: Annotated[
+        int, typer.Option("--threads", min=1, max=1024, help="Of the native engine; never more than there are CPUs.")
+    ] = 1,
     json: Json = False,
 ) -> None:
     """Compare engines with the reference interpreter: predictions, logits and every hidden bit.
@@ -60,7 +63,16 @@ def validate(
     own = None if module is None else module_for(model, module, note)
     with progress_bars("comparing", "sending") as (progress, sending):
         report = validate_model(
-            model, engine or (), on, count, hidden, module=own, announce=note, progress=progress, sending=sending
+            model,
+            engine or (),
+            on,
+            count,
+            hidden,
+            module=own,
+            threads=threads,
+            announce=note,
+            progress=progress,
+            sending=sending,
         )
     if json:
         print_json([asdict(row) for row in report.rows])

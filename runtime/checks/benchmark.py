@@ -51,6 +51,7 @@ class Plan:
 
     rounds: int = ROUNDS
     batch: int = 1
+    threads: int = 1
     rivals: Sequence[str] | None = None  # of RIVALS; None: all here, none on a device
     trained: Path | None = None  # the training run that the model was exported from: torch is timed as well
     program: Path | None = None  # bnnt-run for the device; None: one that every such CPU runs
@@ -67,7 +68,7 @@ def benchmark(
     :func:`bnn_toolchain.runtime.checks.twins.float_twin`. ``progress`` is told the rounds.
 
     Raises:
-        UsageError: an emulator, an impossible batch, or an unknown rival.
+        UsageError: an emulator, an impossible batch, rivals on a device beside several threads, or an unknown rival.
         CheckFailed: the native engine does not run.
         Unavailable: an engine is not installed, or the device is lost.
         BadAnswer: the device answers what it should not.
@@ -89,15 +90,16 @@ def benchmark(
         file.write_bytes(model)
         before = read_facts(device.script(FACTS), str(device))
         places = places_of(before, device)
-        if device.here and places[-1].core is not None:
+        if device.here and plan.threads == 1 and places[-1].core is not None:
             stack.enter_context(_pinned(places[-1].core))
         if plan.trained is not None:
             stack.enter_context(_one_torch_thread())
-        contenders = [peers.native(device, program, file, plan.batch, place) for place in places]
+        places = places if plan.threads == 1 else [Pinned("", None)]
+        contenders = [peers.native(device, program, file, plan.batch, place, plan.threads) for place in places]
         rivals, missing = _rivals(graph, model, device, plan, places[-1], folder)
         runs, lost = _measure([*contenders, *rivals], plan.rounds, progress)
         joules = _joules(device, contenders[-1], before)
-        profiled = peers.profile(device, program, file, places[-1]).profile
+        profiled = peers.profile(device, program, file, places[-1], plan.threads).profile
         after = read_facts(device.script(FACTS), str(device))
     real = next((run for run in runs if run.peer.network == "float"), None)
     cost = {row.name: row.binary_macs + row.other_macs for row in cost_of(graph, len(model)).rows}
@@ -105,11 +107,11 @@ def benchmark(
         bnnt=metadata.version("bnnt"),
         model=title,
         machine=_machine(device, before, after),
-        threads=1,
+        threads=plan.threads,
         batch=plan.batch,
         rounds=plan.rounds,
         yardstick=tuple(round_.yardstick or 0.0 for round_ in runs[0].rounds),
-        timings=tuple(timing_of(run, real) for run in runs),
+        timings=tuple(timing_of(run, real, by_wall=plan.threads > 1) for run in runs),
         missing=(*missing, *lost),
         warnings=tuple(warnings_of(device, before, after)),
         joules=joules,
@@ -152,11 +154,13 @@ def _rivals(
     wanted = plan.rivals if plan.rivals is not None else RIVALS if device.here else ()
     if unknown := sorted(set(wanted) - set(RIVALS)):
         raise UsageError(f"'{unknown[0]}' cannot be timed beside the native engine: choose from {', '.join(RIVALS)}")
+    if plan.threads > 1 and wanted and not device.here:
+        raise UsageError(f"on {device} rivals are timed on one thread alone: leave --engine or --threads out")
     images = np.random.default_rng(0).integers(0, 256, (plan.batch, *graph.spec.shape), np.uint8)
 
     def stock(network: str, content: bytes) -> Peer:
         if device.here:
-            return peers.stock(network, content, images)
+            return peers.stock(network, content, images, plan.threads)
         file = folder / f"{network}-{hashlib.sha256(content).hexdigest()}.onnx"  # int8 has two
         file.write_bytes(content)
         return peers.stock_there(network, file, images, device, place.core, place.kind)
@@ -166,6 +170,8 @@ def _rivals(
         return min(schemes, key=lambda peer: float(np.median(peer.sample().wall)))
 
     def lce() -> Peer:
+        if plan.threads > 1:
+            raise Unavailable("it is timed on one thread alone")
         if device.here:
             return peers.lce(graph, images)
         if plan.lce_binary is None:
@@ -227,13 +233,14 @@ def _measure(contenders: Sequence[Peer], rounds: int, progress: Progress) -> tup
     return runs, lost
 
 
-def timing_of(run: Run, real: Run | None) -> Timing:
-    """``real`` ran the float network, in the same rounds."""
+def timing_of(run: Run, real: Run | None, *, by_wall: bool = False) -> Timing:
+    """``real`` ran the float network, in the same rounds. Several threads are compared by the clock on the wall."""
     cpu = [round_.cpu for round_ in run.rounds if round_.cpu is not None]
     wall = [round_.wall for round_ in run.rounds]
     loads = [round_.load for round_ in run.rounds if round_.load is not None]
     peaks = [round_.peak_bytes for round_ in run.rounds if round_.peak_bytes is not None]
-    ratios = [] if real is None else [_time(a) / _time(b) for a, b in zip(real.rounds, run.rounds, strict=True)]
+    both = [] if real is None else zip(real.rounds, run.rounds, strict=True)
+    ratios = [_time(a, by_wall=by_wall) / _time(b, by_wall=by_wall) for a, b in both]
     return Timing(
         engine=run.peer.engine,
         network=run.peer.network,
@@ -266,8 +273,8 @@ def _spread(rounds: Sequence[NDArray[np.float64]]) -> Spread:
     )
 
 
-def _time(round_: Round) -> float:
-    return float(np.median(round_.wall if round_.cpu is None else round_.cpu))
+def _time(round_: Round, *, by_wall: bool) -> float:
+    return float(np.median(round_.wall if round_.cpu is None or by_wall else round_.cpu))
 
 
 def _joules(device: Device, peer: Peer, before: Facts) -> float | None:

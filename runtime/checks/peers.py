@@ -60,7 +60,7 @@ class Pinned:
     core: int | None
 
 
-def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinned) -> Peer:
+def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinned, threads: int = 1) -> Peer:
     """The native engine as bnnt-run on ``device``.
 
     Raises:
@@ -68,10 +68,10 @@ def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinne
         BadAnswer: it prints what it never prints.
     """
     size = model.stat().st_size
-    on_core = [] if pinned.core is None else ["--cpu", str(pinned.core)]
+    on_cores = cores(pinned, threads)
 
     def sample() -> Round:
-        words = ["--bench", str(SECONDS), "--runs", str(LEAST_RUNS), "--batch", str(batch), *on_core]
+        words = ["--bench", str(SECONDS), "--runs", str(LEAST_RUNS), "--batch", str(batch), *on_cores]
         with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
             samples = Path(folder) / "samples.npy"
             printed = _printed(device, program, model, [*words, "--samples", samples.name], {samples.name: samples})
@@ -85,24 +85,30 @@ def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinne
     return Peer("native", "binary", f"{described.version} {described.kernels}", size, sample, pinned.kind)
 
 
-def profile(device: Device, program: Path, model: Path, pinned: Pinned) -> Printed:
+def cores(pinned: Pinned, threads: int) -> list[str]:
+    """bnnt-run's options for one thread on one core, or for several wherever the system puts them."""
+    if threads > 1:
+        return ["--threads", str(threads)]
+    return [] if pinned.core is None else ["--cpu", str(pinned.core)]
+
+
+def profile(device: Device, program: Path, model: Path, pinned: Pinned, threads: int = 1) -> Printed:
     """What each node takes there.
 
     Raises:
         As :func:`native`.
     """
-    on_core = [] if pinned.core is None else ["--cpu", str(pinned.core)]
-    return _printed(device, program, model, ["--profile", *on_core], {})
+    return _printed(device, program, model, ["--profile", *cores(pinned, threads)], {})
 
 
-def stock(network: str, model: bytes, images: NDArray[np.uint8]) -> Peer:
+def stock(network: str, model: bytes, images: NDArray[np.uint8], threads: int = 1) -> Peer:
     """onnxruntime in this process.
 
     Raises:
         Unavailable: it is not installed, or cannot load the model.
     """
     start = time.perf_counter()
-    run = onnxruntime.open_bytes(model)
+    run = onnxruntime.open_bytes(model, threads)
     load = time.perf_counter() - start
     sample = calls(lambda: run(images), len(images), load)
     return Peer("onnxruntime", network, onnxruntime.version(), len(model), sample)

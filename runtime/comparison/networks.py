@@ -64,7 +64,9 @@ class OneConvolution(nn.Sequential):
         )
 
 
-CONVOLUTIONS = {f"conv {side}x{side}x{channels}": (side, channels) for side, channels in ((56, 64), (28, 128), (14, 256), (7, 512))}
+CONVOLUTIONS = {
+    f"conv {side}x{side}x{channels}": (side, channels) for side, channels in ((56, 64), (28, 128), (14, 256), (7, 512))
+}
 
 
 def network(name: str) -> Graph:
@@ -79,7 +81,9 @@ def network(name: str) -> Graph:
     else:
         side, channels = CONVOLUTIONS[name]
         module = OneConvolution(channels)
-        spec = InputSpec(side, side, channels, (1 / 64,) * channels, (128.0,) * channels, tuple(map(str, range(channels))))
+        spec = InputSpec(
+            side, side, channels, (1 / 64,) * channels, (128.0,) * channels, tuple(map(str, range(channels)))
+        )
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
             nn.init.normal_(part.running_mean)

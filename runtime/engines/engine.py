@@ -35,11 +35,13 @@ class Session(Protocol):
         """What the engine promises if its model is ``graph``."""
 
 
-def open_session(engine: EngineName, model: bytes, run: Path | None = None, tflite: bytes | None = None) -> Session:
+def open_session(
+    engine: EngineName, model: bytes, run: Path | None = None, tflite: bytes | None = None, threads: int = 1
+) -> Session:
     """Load ``model``, the content of an .onnx file that bnnt wrote, with one engine.
 
     The torch engine runs the module of the training ``run`` that the model was exported from, LCE's interpreter the
-    content of a .tflite file.
+    content of a .tflite file. ``threads`` are the native engine's.
 
     Raises:
         Unavailable: the engine, or what it needs, is not installed.
@@ -56,7 +58,7 @@ def open_session(engine: EngineName, model: bytes, run: Path | None = None, tfli
         case "native":
             from bnn_toolchain.runtime.engines.native import library as native
 
-            return native.load(model)
+            return native.load(model, threads=threads)
         case "onnxruntime":
             from bnn_toolchain.runtime.engines import onnxruntime
 

@@ -66,8 +66,8 @@ def load(model: bytes) -> OnnxRuntimeSession:
     return OnnxRuntimeSession(model)
 
 
-def open_bytes(model: bytes) -> RunModel:
-    """Load any .onnx file that takes uint8 ``pixels``, on one thread; what is returned runs it.
+def open_bytes(model: bytes, threads: int = 1) -> RunModel:
+    """Load any .onnx file that takes uint8 ``pixels``; what is returned runs it.
 
     Raises:
         Unavailable: onnxruntime is not installed, or cannot load the model; the function that is returned raises it
@@ -75,7 +75,7 @@ def open_bytes(model: bytes) -> RunModel:
     """
     package = _package()
     options = package.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = ERROR
     try:

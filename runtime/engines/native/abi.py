@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Callable
-from ctypes import CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_int32, c_size_t, c_uint64, c_void_p
+from ctypes import CFUNCTYPE, POINTER, Structure, byref, c_char, c_char_p, c_int32, c_size_t, c_uint64, c_void_p
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -84,6 +85,9 @@ def open_library(path: Path) -> ctypes.CDLL:
         ("bnnt_abi", c_int32, ()),
         ("bnnt_kernel_set", c_char_p, (c_int32,)),
         ("bnnt_nanoseconds", c_uint64, ()),
+        ("bnnt_pool_open", c_int32, (c_int32, c_int32, c_void_p, c_size_t, POINTER(c_void_p), POINTER(c_size_t))),
+        ("bnnt_pool_threads", c_int32, (c_void_p,)),
+        ("bnnt_pool_close", None, (c_void_p,)),
         ("bnnt_describe", None, (c_void_p, POINTER(Info))),
         ("bnnt_describe_node", c_int32, (c_void_p, c_int32, POINTER(Node))),
         ("bnnt_run", c_int32, (c_void_p, c_void_p, c_size_t, c_void_p, POINTER(Trace))),
@@ -112,6 +116,27 @@ class Workers:
 
     threads: int
     run: Callable[[int, Callable[[int, int], None]], None]
+
+
+class Pool:
+    """The library's own threads, as many as ``threads`` and no more than this process may use CPUs; ended with it."""
+
+    def __init__(self, library: ctypes.CDLL, threads: int) -> None:
+        pool, needed = c_void_p(), c_size_t()
+        memory = (ctypes.c_uint8 * 0)()
+        status = library.bnnt_pool_open(threads, 0, memory, 0, byref(pool), byref(needed))
+        if status == MEMORY_WANTED:
+            memory = (ctypes.c_uint8 * needed.value)()
+            status = library.bnnt_pool_open(threads, 0, memory, needed.value, byref(pool), byref(needed))
+        if status != 0:
+            raise UsageError(f"{threads} threads: from 1 to 1024 are possible")
+        self._memory = memory
+        self.options = {
+            "threads": library.bnnt_pool_threads(pool),
+            "parallel_for": ctypes.cast(library.bnnt_pool_for, PARALLEL_FOR),
+            "context": pool,
+        }
+        weakref.finalize(self, library.bnnt_pool_close, pool)
 
 
 def options_of(kernels: str | None, workers: Workers | None, failures: list[BaseException]) -> Options:

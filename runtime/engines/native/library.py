@@ -48,11 +48,12 @@ class NodeTime:
     seconds: float
 
 
-def load(model: bytes, kernels: str | None = None, workers: Workers | None = None) -> NativeSession:
+def load(model: bytes, kernels: str | None = None, workers: Workers | None = None, threads: int = 1) -> NativeSession:
     """Open the content of a canonical .onnx file on this machine, building the engine if the cache has none.
 
     ``kernels`` names a kernel set (one of :func:`kernel_sets`); without it the best that this CPU runs is taken.
-    Without ``workers`` all runs on the calling thread. What comes out is the same to the last bit.
+    ``threads`` of the library's own share the work, at most as many as this process may use CPUs; or ``workers`` of
+    yours. What comes out is the same to the last bit.
 
     Raises:
         FileFormatError: the file is truncated, foreign or corrupt.
@@ -60,7 +61,9 @@ def load(model: bytes, kernels: str | None = None, workers: Workers | None = Non
         UsageError: no such kernel set, or not on this CPU; or no such number of threads.
         Unavailable: the engine cannot be built here.
     """
-    return NativeSession(abi.open_library(build(host_target()).library), model, kernels, workers)
+    library = abi.open_library(build(host_target()).library)
+    pool = abi.Pool(library, threads) if threads != 1 else None
+    return NativeSession(library, model, kernels, workers, pool)
 
 
 def kernel_sets() -> tuple[str, ...]:
@@ -75,10 +78,21 @@ def kernel_sets() -> tuple[str, ...]:
 class NativeSession:
     """A model in memory, for one thread at a time. Made by :func:`load`."""
 
-    def __init__(self, library: ctypes.CDLL, model: bytes, kernels: str | None, workers: Workers | None) -> None:
+    def __init__(
+        self,
+        library: ctypes.CDLL,
+        model: bytes,
+        kernels: str | None,
+        workers: Workers | None,
+        pool: abi.Pool | None,
+    ) -> None:
         self._library, self._model = library, model  # the session reads names and metadata in place
         self._failures: list[BaseException] = []  # of workers
         self._options = abi.options_of(kernels, workers, self._failures)
+        self._pool = pool  # lives as long as the session
+        if pool is not None:
+            for name, value in pool.options.items():
+                setattr(self._options, name, value)
         self._session, self._memory = _open(library, model, self._options)
         info = abi.Info()
         library.bnnt_describe(self._session, byref(info))

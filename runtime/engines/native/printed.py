@@ -76,6 +76,7 @@ class Printed(Strict):
 
     version: str
     kernels: str
+    threads: int = 1
     memory_bytes: int | None = None  # --describe, and the next three
     input: str | None = None
     outputs: int | None = None

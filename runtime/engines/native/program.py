@@ -28,6 +28,7 @@ class ProgramSession:
     model: Path | bytes  # its file, or what would be in it
     program: Path
     device: Device
+    threads: int = 1
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Logits [N, F] of uint8 images [N, H, W, C]."""
@@ -49,8 +50,9 @@ class ProgramSession:
 
     def _run(self, images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], Activations]:
         arguments = ["model.onnx", "--images", "images.npy", "--logits", "logits.npy", "--digests", "digests.npy"]
+        arguments += thread_words(self.threads)
         with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
-            logits_file, digests_file = (Path(folder) / name for name in arguments[4::2])
+            logits_file, digests_file = (Path(folder) / name for name in arguments[4:7:2])
             printed = _printed(
                 self.device,
                 self.program,
@@ -77,6 +79,11 @@ class ProgramSession:
     def contract(self, graph: Graph) -> Contract:
         """Everything, exactly: it sums reals in the reference's order."""
         return Contract(shows=graph.hidden_bits(), as_digests=True)
+
+
+def thread_words(threads: int) -> list[str]:
+    """bnnt-run's option for so many threads; an older program does not know it."""
+    return [] if threads == 1 else ["--threads", str(threads)]
 
 
 def _printed(
