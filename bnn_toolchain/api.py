@@ -171,8 +171,9 @@ def validate_model(
 
     Without ``engines`` they are native and, on this machine, torch if the bundle's training run is still there.
     ``module`` is a trained module of the user's own, which the torch engine then runs: normalised float32 images
-    [N, C, H, W] to logits; ``threads`` are the native engine's. The bits of hidden activations are compared on the first ``hidden`` of the images; if it is
-    None on 100 of them, and on a device, which sends digests, on all. There the golden vectors are checked first.
+    [N, C, H, W] to logits. ``threads`` are the native engine's. The bits of hidden activations are compared on the
+    first ``hidden`` of the images; if it is None on 100 of them, and on a device, which sends digests, on all. There
+    the golden vectors are checked first.
 
     The images are those that the run of a bundle's model was tested on; if it or they are not there any more, or
     changed, the bundle's golden images. A model file is compared on random ones. ``announce`` is told; ``progress``

@@ -41,7 +41,8 @@ def bench(
 ) -> None:
     """Time of one image on the native engine, beside its rivals and the same network in float32 and int8.
 
-    All on one thread, pinned to one core, or on --threads, in interleaved rounds; "times faster" compares with float32 within a round.
+    All on one thread, pinned to one core, or on --threads, in interleaved rounds; "times faster" compares with float32
+    within a round.
     On a device nothing is installed: rivals run there if its own Python has onnxruntime.
 
     Examples: bnnt bench bundle --profile; bnnt bench bundle --on ssh://pi@raspberrypi --json > a.json;
@@ -119,9 +120,10 @@ def _print(benchmark: Benchmark) -> None:
         print(f"not measured: {reason}")
     for warning in benchmark.warnings:
         print(f"warning: {warning}")
+    threads = "1 thread" if benchmark.threads == 1 else f"{benchmark.threads} threads"
     loads = (f"{state.load:.2f}" if state.load is not None else "unknown" for state in (machine.before, machine.after))
     print(
-        f"{machine.cpu}, {machine.system}, {benchmark.threads} thread{'s' * (benchmark.threads > 1)}, {benchmark.rounds} interleaved rounds, "
+        f"{machine.cpu}, {machine.system}, {threads}, {benchmark.rounds} interleaved rounds, "
         f"load average {' before and '.join(loads)} after"
     )
 

@@ -12,7 +12,6 @@ from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, Sign
-from bnn_toolchain.models import build_network
 from bnn_toolchain.training.recipe import load_recipe
 
 RECIPES = ("cifar10-vgg", "cifar10-vgg-quarter", "mnist-mlp", "digits")
@@ -36,7 +35,7 @@ class Block(nn.Module):
 
 
 class BiReal18(nn.Sequential):
-    """Bi-Real Net of 18 layers: 16 binary convolutions, each with its own shortcut, between a real stem and a real head.
+    """Bi-Real Net of 18 layers: 16 binary convolutions, each with a shortcut, between a real stem and a real head.
 
     Its shortcuts pool by maximum where the paper's average, which the toolchain does not have yet.
     """

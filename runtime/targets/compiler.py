@@ -41,10 +41,12 @@ class _Folder:
 _AVX2 = ("-mavx2", "-mtune=haswell")  # tuned for older CPUs, an unaligned load would be two
 _AVX512BW = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512")
 _AVX512 = (*_AVX512BW, "-mavx512vnni", "-mavx512vpopcntdq")
-_SMALL = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
+_ROLLED = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
+_SMALL = ("-Os",)  # what runs once
 _COMMON = (
-    *(_Folder(path, _SMALL) for path in (".", "file", "model", "layer")),
-    *(_Folder(path) for path in ("elementwise", "kernels", "kernels/portable", "host")),
+    *(_Folder(path, _SMALL) for path in (".", "file", "model")),
+    *(_Folder(path, _ROLLED) for path in ("layer", "elementwise")),
+    *(_Folder(path) for path in ("kernels", "kernels/portable", "host")),
 )
 _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
     "x86_64": (
@@ -153,7 +155,7 @@ def compile_engine(target: Target, command: tuple[str, ...], objects: Path, done
     """
     compiler = (*command, *_zig_target(target, command))
     library = library_sources(target)
-    program = [(source, _SMALL) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
+    program = [(source, _ROLLED) for source in sorted((SOURCES / _PROGRAM).glob("*.cpp"))]
     made = _compile(target, command, [*library, *program, *_peak_sources(target)], objects)
     _run((*compiler, *_LINK_LIBRARY, *made[: len(library)], "-o", str(done / "libbnnt.so")))
     _run((*compiler, *_LINK_PROGRAM, *made, "-o", str(done / "bnnt-run")))

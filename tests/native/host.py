@@ -11,29 +11,43 @@ ARM64 = ("aarch64", "arm64")
 
 def expected_kernel_sets() -> tuple[str, ...]:
     """The kernel sets of this CPU, best first; all of ARM64 has NEON."""
+    cpuinfo = Path("/proc/cpuinfo").read_text()
     if platform.machine() in ARM64:
-        return ("neon", "portable")
-    flags = set(re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[1].split())
+        dots = "asimddp" in cpuinfo
+        every = ("neon_inorder_dot", "neon_inorder", "neon_lookup", "neon_dot", "neon", "portable")
+        return tuple(name for name in every if dots or name in ("neon_inorder", "neon", "portable"))
+    flags = set(re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)[1].split())
     wider = {"avx512": flags >= AVX512, "avx512bw": flags >= AVX512BW, "avx2": "avx2" in flags}
     return (*(name for name, here in wider.items() if here), "portable")
 
 
-# The kernel that takes a convolution of bits straight to its result.
-DIRECT = {"avx512": "direct avx512", "avx512bw": "lookup avx512bw", "avx2": "lookup avx2"}
+# The kernels that take a convolution of bits straight to its result.
+DIRECT = {
+    "avx512": "direct avx512",
+    "avx512bw": "lookup avx512bw",
+    "avx2": "lookup avx2",
+    "portable": "bits portable",
+    "neon_inorder_dot": "direct neon_inorder",
+    "neon_inorder": "direct neon_inorder",
+    "neon_lookup": "lookup neon",
+    "neon_dot": "direct neon",
+    "neon": "direct neon",
+}
 
 
 def kernel(method: str, kernel_set: str) -> str:
-    """The kernel of a method in a set: some sets use the kernels of another one, and NEON's are those that count bits."""
+    """The kernel of a method in a set: some sets use the kernels of others."""
     if method == "direct":
-        return DIRECT.get(kernel_set, f"bits {kernel_set}")
-    if kernel_set == "neon" and method in ("bytes", "real"):
-        return f"{method} portable"
+        return DIRECT[kernel_set]
     if kernel_set == "avx512bw":
         return f"{method} avx2"
+    if kernel_set.startswith("neon"):
+        dots = "neon_dot" if kernel_set in ("neon_inorder_dot", "neon_lookup", "neon_dot") else "neon"
+        return {"real": "real portable", "bytes": f"bytes {dots}"}.get(method, f"{method} neon")
     return f"{method} {kernel_set}"
 
 
 def integers_method(one_pixel: bool, weights: int, kernel_set: str) -> str:
-    """How integers of 8 bits are multiplied: as bytes, or, in a dense layer of so many weights that reading them as bytes
-    would take longer, as bit planes."""
+    """How integers of 8 bits are multiplied: as bytes; in a dense layer with so many weights that it takes longer to
+    read them as bytes, as bit planes."""
     return "planes" if one_pixel and weights > 1 << 18 and kernel_set not in ("avx2", "avx512bw") else "bytes"

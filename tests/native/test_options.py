@@ -1,8 +1,11 @@
 """The C API's options: a struct that can grow, and workers in any order that change no byte."""
 
 import ctypes
+import gc
+import os
 import random
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,6 +67,43 @@ def test_the_bytes_are_the_same_for_any_workers(make, threads, workers):
         found, bits = native.load(to_bytes(graph), kernels, workers(threads)).run_hidden(pixels)
         assert found.tobytes() == logits.tobytes()
         assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in hidden.items()}
+
+
+@pytest.mark.parametrize("threads", [2, 3, 8])
+@pytest.mark.parametrize("make", [fused, mixed])
+def test_the_bytes_are_the_same_for_any_number_of_threads(make, threads):
+    rng = np.random.default_rng(6)
+    graph = make(rng)
+    pixels = images(rng, graph.spec, 4)
+    for kernels in native.kernel_sets():
+        logits, hidden = native.load(to_bytes(graph), kernels).run_hidden(pixels)
+        session = native.load(to_bytes(graph), kernels, threads=threads)
+        for _ in range(50):  # threads that just woke up, and some that fell asleep
+            found, bits = session.run_hidden(pixels)
+            assert found.tobytes() == logits.tobytes()
+            assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in hidden.items()}
+
+
+def threads_here():
+    return len(list(Path("/proc/self/task").iterdir()))
+
+
+def test_a_pool_has_no_more_threads_than_cpus_and_ends_with_its_session():
+    rng = np.random.default_rng(6)
+    graph = fused(rng)
+    cpus, before = len(os.sched_getaffinity(0)), threads_here()
+    session = native.load(to_bytes(graph), threads=1024)
+    session.run(images(rng, graph.spec, 1))
+    assert threads_here() - before == cpus - 1
+    del session
+    gc.collect()
+    assert threads_here() == before
+
+
+@pytest.mark.parametrize("threads", [-1, 1025, 10_000])
+def test_numbers_of_threads_that_there_are_not(threads):
+    with pytest.raises(UsageError, match="from 1 to 1024"):
+        native.load(to_bytes(fused(np.random.default_rng(6))), threads=threads)
 
 
 def test_every_task_runs_once_and_one_thread_needs_no_call():

@@ -93,9 +93,21 @@ def test_describe(run):
     assert found["kernels"] == expected_kernel_sets()[0]
     assert json.loads(found["input"])["classes"] == ["cat", "dog", "Käse", "d"]
     nodes = {node["name"]: node for node in found["nodes"]}
-    bits = kernel("bits", expected_kernel_sets()[0])
+    bits = kernel("bits", expected_kernel_sets()[0])  # three inputs and zeros around them: halves of counts
     expected = {"op": "BinaryConv2dMaxPoolThreshold", "kernel": bits, "kind": "bits", "shape": [5, 3, 6], "bytes": 15}
     assert nodes["second"] == {"name": "second", **expected}
+
+
+def test_several_threads_give_the_same(run, folder):
+    found = []
+    for words in ((), ("--threads", "2"), ("--threads", "1024")):
+        cpus = len(os.sched_getaffinity(0))
+        printed = run("model.onnx", "--images", "images.npy", "--logits", "a.npy", "--digests", "b.npy", *words)
+        assert printed["threads"] == min(int(words[1]), cpus) if words else 1
+        found.append((folder / "a.npy").read_bytes() + (folder / "b.npy").read_bytes())
+    assert len(set(found)) == 1
+    for wrong in ("0", "1025", "two"):
+        assert "a number from 1 to 1024" in run("model.onnx", "--describe", "--threads", wrong, code=2)["error"]
 
 
 def test_bench_and_profile(run):

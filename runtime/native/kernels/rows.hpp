@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "vectors.hpp"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -35,8 +36,8 @@ inline unsigned negative_bits(const float *eight) {
 }
 
 template <int bytes> struct RowsOf {
-  typedef float Reals __attribute__((vector_size(bytes)));
-  typedef int32_t Integers __attribute__((vector_size(bytes)));
+  using Reals = typename Vectors<bytes>::Reals;
+  using Integers = typename Vectors<bytes>::Integers;
   static constexpr size_t lanes = bytes / sizeof(float);
 
   // `each` takes vectors or single numbers: of the source at i, at index i.
@@ -52,13 +53,16 @@ template <int bytes> struct RowsOf {
   }
 
   // Parameters of one number a channel, as wide as the value that they meet.
-  static Reals like(Reals, const float *from) { return load<Reals>(from); }
-  static float like(float, const float *from) { return *from; }
+  template <class T> static T like(T, const float *from) { return load<T>(from); }
 
-  static Reals real(Integers x) { return __builtin_convertvector(x, Reals); }
-  static float real(int32_t x) { return static_cast<float>(x); }
-  static Reals real(Reals x) { return x; }
-  static float real(float x) { return x; }
+  template <class T> static auto real(T x) {
+    if constexpr (sizeof x == sizeof(float))
+      return static_cast<float>(x);
+    else if constexpr (__is_same(T, Integers))
+      return __builtin_convertvector(x, Reals);
+    else
+      return x;
+  }
 
   template <class From, class Vector> static void scale(const From *from, size_t pixels, size_t channels,
                                                         const float *scales, const float *shifts, float *to) {

@@ -7,13 +7,14 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "vectors.hpp"
 
 namespace bnnt {
 namespace {
 
 // `bytes` of a vector, `vectors` of one block, `pixels` of a tile, `blocks` of a lone pixel.
 template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
-  typedef float Vector __attribute__((vector_size(bytes)));
+  using Vector = typename Vectors<bytes>::Reals;
   static constexpr int width = bytes / static_cast<int>(sizeof(float)), lanes = width * vectors;
 
   const Sums &job;

@@ -85,7 +85,9 @@ template <class V, int pairs, int vectors>
 inline __attribute__((always_inline)) void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weights,
                                                    size_t triples, typename V::Type (&s)[pairs][vectors],
                                                    typename V::Type (&h)[pairs][vectors]) {
+#if defined(__clang__)
 #pragma clang loop unroll_count(2)
+#endif
   for (size_t t = 0; t < triples; ++t, weights += vectors * lookups * V::bytes) {
     typename V::Type sum[pairs][vectors];
     if constexpr (pairs == 1) {

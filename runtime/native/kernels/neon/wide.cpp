@@ -10,7 +10,9 @@ struct Loop {
 
   static inline __attribute__((always_inline)) void count(const uint8_t *const (&x)[pixels], const uint8_t *weights,
                                                           size_t words, uint8x16_t (&bytes)[pixels * vectors]) {
+#if defined(__clang__)
 #pragma clang loop unroll(disable)
+#endif
     for (size_t i = 0; i < words; ++i, weights += block * word) {
       uint8x16_t w[vectors];
       for (int v = 0; v < vectors; ++v)
