@@ -5,7 +5,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check -q
 CPP := $(shell find runtime/native tests/native -name '*.[ch]pp' -o -name '*.h')
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: demo test test-mutations test-larq lint format clean
+.PHONY: demo test test-mutations test-larq bench bench-arm lint format clean
 
 demo: .venv/.demo
 	$(BIN)/bnnt demo
@@ -20,6 +20,16 @@ test-mutations: .venv/.test
 # Models of Larq's own converter; by hand, because it installs TensorFlow (2.3 GB) into the cache.
 test-larq: .venv/.test
 	$(BIN)/python -m pytest --numprocesses=0 tests/larq/check_larq.py
+
+# The engine beside others on this machine, into docs/benchmarks; the better part of an hour, and nothing else may run.
+# Engines that want other packages get an environment of their own; one without a wheel for this machine is left out.
+bench: .venv/.test .venv-bench/.made
+	$(BIN)/python -m bnn_toolchain.runtime.comparison
+
+.venv-bench/.made:
+	$(PYTHON) -m venv .venv-bench
+	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install openvino numpy
+	touch $@
 
 # mypy cannot follow an editable installation of mapped folders, so it reads a plain one.
 lint: .venv/.test

@@ -1,0 +1,1 @@
+"""`make bench`: the native engine beside others, on one machine."""

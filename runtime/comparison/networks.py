@@ -1,4 +1,4 @@
-"""The networks of `make bench`: single convolutions, the recipes' networks, and a residual network, untrained.
+"""The networks that are compared: single convolutions, the recipes' networks, and a residual network, untrained.
 
 What a network has learned changes no time; batch norms get statistics so that signs vary.
 """
@@ -12,9 +12,17 @@ from bnn_toolchain.converters import convert
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.input_spec import InputSpec
 from bnn_toolchain.layers import BinaryConv2d, Sign
-from bnn_toolchain.training.recipe import load_recipe
+from bnn_toolchain.model_path import untrained
 
+CONVOLUTIONS = {
+    "3x3 56x56x64": (56, 64),
+    "3x3 28x28x128": (28, 128),
+    "3x3 14x14x256": (14, 256),
+    "3x3 7x7x512": (7, 512),
+}
 RECIPES = ("cifar10-vgg", "cifar10-vgg-quarter", "mnist-mlp", "digits")
+RESIDUAL = "bi-real-18"
+NETWORKS = (*CONVOLUTIONS, *RECIPES, RESIDUAL)
 
 
 class Block(nn.Module):
@@ -30,14 +38,14 @@ class Block(nn.Module):
             self.shortcut = nn.Sequential(nn.MaxPool2d(2), down, nn.BatchNorm2d(outputs))
 
     def forward(self, x: Tensor) -> Tensor:
-        found: Tensor = self.norm(self.conv(self.sign(x))) + self.shortcut(x)
-        return found
+        sums: Tensor = self.norm(self.conv(self.sign(x))) + self.shortcut(x)
+        return sums
 
 
 class BiReal18(nn.Sequential):
     """Bi-Real Net of 18 layers: 16 binary convolutions, each with a shortcut, between a real stem and a real head.
 
-    Its shortcuts pool by maximum where the paper's average, which the toolchain does not have yet.
+    Its shortcuts pool by maximum where the paper's pool by average, which the toolchain does not have yet.
     """
 
     def __init__(self, classes: int = 1000) -> None:
@@ -53,33 +61,33 @@ class BiReal18(nn.Sequential):
         )
 
 
-class OneConvolution(nn.Sequential):
-    """A binary 3x3 convolution and its threshold between signs of the input and means over the image."""
+class Convolutions(nn.Sequential):
+    """Sixteen binary 3x3 convolutions of one size with their thresholds, so that what is around them counts little."""
+
+    COUNT = 16
 
     def __init__(self, channels: int) -> None:
-        super().__init__(
-            *(Sign(), BinaryConv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), Sign()),
-            *(nn.AdaptiveAvgPool2d(1), nn.Flatten()),
-        )
-
-
-CONVOLUTIONS = {
-    f"conv {side}x{side}x{channels}": (side, channels) for side, channels in ((56, 64), (28, 128), (14, 256), (7, 512))
-}
+        layers: list[nn.Module] = [Sign()]
+        for _ in range(self.COUNT):
+            layers += [BinaryConv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels), Sign()]
+        super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten())
 
 
 def network(name: str) -> Graph:
-    """The graph called ``name``: a recipe, ``bi-real-18``, or one of :data:`CONVOLUTIONS`."""
-    torch.manual_seed(0)
+    """The graph of one of :data:`NETWORKS`.
+
+    Raises:
+        As :func:`bnn_toolchain.model_path.untrained`: a recipe wants its data set.
+    """
     if name in RECIPES:
-        recipe = load_recipe(name)
-        raise NotImplementedError(recipe)
-    if name == "bi-real-18":
+        return untrained(name)
+    torch.manual_seed(0)
+    if name == RESIDUAL:
         module: nn.Module = BiReal18()
-        spec = InputSpec(224, 224, 3, (1 / 64,) * 3, (124.0, 116.0, 104.0), tuple(str(i) for i in range(1000)))
+        spec = InputSpec(224, 224, 3, (1 / 64,) * 3, (124.0, 116.0, 104.0), tuple(map(str, range(1000))))
     else:
         side, channels = CONVOLUTIONS[name]
-        module = OneConvolution(channels)
+        module = Convolutions(channels)
         spec = InputSpec(
             side, side, channels, (1 / 64,) * channels, (128.0,) * channels, tuple(map(str, range(channels)))
         )
@@ -88,3 +96,8 @@ def network(name: str) -> Graph:
             nn.init.normal_(part.running_mean)
             nn.init.uniform_(part.weight, 0.5, 1.5)
     return convert(module.eval(), spec)
+
+
+def repeats(name: str) -> int:
+    """How many of what is compared one network holds."""
+    return Convolutions.COUNT if name in CONVOLUTIONS else 1

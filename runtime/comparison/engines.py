@@ -1,0 +1,143 @@
+"""The engines that are compared: how a round of runs of each is taken."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnn_toolchain.converters import onnx
+from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.errors import Unavailable, Unsupported
+from bnn_toolchain.runtime.checks import peers
+from bnn_toolchain.runtime.checks.twins import float_twin, int8_twins
+from bnn_toolchain.runtime.engines.native.library import kernel_sets
+from bnn_toolchain.runtime.targets.cache import build
+from bnn_toolchain.runtime.targets.target import host_target
+
+WORKER = Path(__file__).parent / "openvino_worker.py"
+SECONDS = 0.15  # that one engine runs in one round, at least
+
+
+@dataclass
+class Engine:
+    """One engine on one network: seconds of one image, CPU and wall, of every run so far."""
+
+    name: str
+    threads: int
+    sample: Callable[[], NDArray[np.float64]]  # [runs, 2]
+    rounds: list[NDArray[np.float64]] = field(default_factory=list)
+
+    def take_round(self) -> None:
+        self.rounds.append(self.sample())
+
+    def times(self) -> NDArray[np.float64]:
+        """Of every run: CPU seconds of one thread, wall seconds of several."""
+        return np.concatenate(self.rounds)[:, 0 if self.threads == 1 else 1]
+
+
+def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engine | str]:
+    """All that run ``graph`` here, and why the others do not."""
+    images = np.random.default_rng(0).integers(0, 256, (1, *graph.spec.shape), np.uint8)
+    binary, real = folder / "binary.onnx", folder / "float.onnx"
+    binary.write_bytes(onnx.to_bytes(graph))
+    real.write_bytes(float_twin(graph))
+    int8 = [folder / f"int8-{scheme}.onnx" for scheme in range(2)]
+    for file, twin in zip(int8, int8_twins(graph), strict=True):
+        file.write_bytes(twin)
+    reason = ""
+    for threads in (1, 2):
+        for kernels in kernel_sets() if threads == 1 else kernel_sets()[:1]:
+            yield Engine(f"bnnt {kernels}", threads, _native(binary, kernels, threads))
+        yield Engine("onnxruntime fp32", threads, _stock(real, images, threads))
+        yield _faster([Engine("onnxruntime int8", threads, _stock(file, images, threads)) for file in int8])
+        schemes = []
+        for file in int8:  # one of them may want what it does not have on this CPU
+            try:
+                schemes.append(Engine("OpenVINO int8", threads, _OpenVino(bench_python, file, images, threads).sample))
+            except Unavailable as error:
+                reason = f"OpenVINO: {error}"
+        yield _faster(schemes) if schemes else reason
+    try:
+        yield Engine("LCE indirect", 1, _as_times(peers.lce(graph, images)))
+    except (Unavailable, Unsupported) as error:
+        yield f"LCE: {error}"
+
+
+def _faster(schemes: Sequence[Engine]) -> Engine:
+    """int8 networks come in two schemes of quantisation: the one that is faster on this engine."""
+    return min(schemes, key=lambda engine: float(np.median(engine.sample()[:, 1])))
+
+
+def _as_times(peer: peers.Peer) -> Callable[[], NDArray[np.float64]]:
+    def sample() -> NDArray[np.float64]:
+        taken = peer.sample()
+        return np.stack([taken.wall if taken.cpu is None else taken.cpu, taken.wall], axis=1)
+
+    return sample
+
+
+def _stock(model: Path, images: NDArray[np.uint8], threads: int) -> Callable[[], NDArray[np.float64]]:
+    return _as_times(peers.stock("", model.read_bytes(), images, threads))
+
+
+def _native(model: Path, kernels: str, threads: int) -> Callable[[], NDArray[np.float64]]:
+    program = build(host_target()).program
+
+    def sample() -> NDArray[np.float64]:
+        with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
+            samples = Path(folder) / "samples.npy"
+            words = [
+                "--bench",
+                str(SECONDS),
+                "--kernels",
+                kernels,
+                "--threads",
+                str(threads),
+                "--samples",
+                str(samples),
+            ]
+            subprocess.run([program, model, *words], check=True, capture_output=True)
+            found: NDArray[np.float64] = np.load(samples) * 1e-9
+        return found
+
+    return sample
+
+
+class _OpenVino:
+    """A process of the environment that has OpenVINO; it answers each line with the times of a round."""
+
+    def __init__(self, python: Path, model: Path, images: NDArray[np.uint8], threads: int) -> None:
+        if not python.exists():
+            raise Unavailable(f"no environment with its wheel at {python}: make bench installs one")
+        np.save(model.with_suffix(".npy"), images)
+        words = [model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
+        self._process = subprocess.Popen(
+            [python, WORKER, *words],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        self.sample()
+
+    def sample(self) -> NDArray[np.float64]:
+        assert self._process.stdin is not None and self._process.stdout is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write("\n")
+            self._process.stdin.flush()
+        line = self._process.stdout.readline()
+        if not line:
+            raise Unavailable("its worker does not run this network")
+        return np.array(json.loads(line), np.float64)
+
+    def __del__(self) -> None:
+        self._process.kill()
+        self._process.wait()
