@@ -53,7 +53,7 @@ _LIBRARY: dict[Arch, tuple[_Folder, ...]] = {
         *(*_COMMON, _Folder("kernels/lookup"), _Folder("kernels/avx2", _AVX2)),
         *(_Folder("kernels/avx512bw", _AVX512BW), _Folder("kernels/avx512", _AVX512)),
     ),
-    "arm64": (*_COMMON, _Folder("kernels/lookup"), _Folder("kernels/neon"), _Folder("kernels/neon_dot")),
+    "arm64": (*_COMMON, _Folder("kernels/neon"), _Folder("kernels/neon_dot")),
 }
 _PROGRAM = "program"
 

@@ -14,7 +14,7 @@ def expected_kernel_sets() -> tuple[str, ...]:
     cpuinfo = Path("/proc/cpuinfo").read_text()
     if platform.machine() in ARM64:
         dots = "asimddp" in cpuinfo
-        every = ("neon_inorder_dot", "neon_inorder", "neon_lookup", "neon_dot", "neon", "portable")
+        every = ("neon_inorder_dot", "neon_inorder", "neon_dot", "neon", "portable")
         return tuple(name for name in every if dots or name in ("neon_inorder", "neon", "portable"))
     flags = set(re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)[1].split())
     wider = {"avx512": flags >= AVX512, "avx512bw": flags >= AVX512BW, "avx2": "avx2" in flags}
@@ -29,7 +29,6 @@ DIRECT = {
     "portable": "bits portable",
     "neon_inorder_dot": "direct neon_inorder",
     "neon_inorder": "direct neon_inorder",
-    "neon_lookup": "lookup neon",
     "neon_dot": "direct neon",
     "neon": "direct neon",
 }
@@ -42,7 +41,7 @@ def kernel(method: str, kernel_set: str) -> str:
     if kernel_set == "avx512bw":
         return f"{method} avx2"
     if kernel_set.startswith("neon"):
-        dots = "neon_dot" if kernel_set in ("neon_inorder_dot", "neon_lookup", "neon_dot") else "neon"
+        dots = "neon_dot" if kernel_set in ("neon_inorder_dot", "neon_dot") else "neon"
         return {"real": "real portable", "bytes": f"bytes {dots}"}.get(method, f"{method} neon")
     return f"{method} {kernel_set}"
 

@@ -52,19 +52,16 @@ uint64_t main_id(uint64_t cpu) {
   return value;
 }
 
-// Whether Arm's part numbers of the cores that this thread may use satisfy `each`, at least one or all of them.
-template <size_t count> bool cores(const uint32_t (&parts)[count], bool all) {
+// Whether a core that this thread may use is Arm's and has one of these part numbers.
+template <size_t count> bool any_core(const uint32_t (&parts)[count]) {
   const CpuSet cpus = CpuSet::mine();
-  bool found = false, every = true;
   for (int32_t i = 0; i < cpus.count(); ++i) {
     const uint64_t id = main_id(cpus.at(i));
-    bool listed = false;
     for (const uint32_t part : parts)
-      listed |= id >> 24 == 0x41 && (id >> 4 & 0xfff) == part;
-    found |= listed;
-    every &= listed;
+      if (id >> 24 == 0x41 && (id >> 4 & 0xfff) == part)
+        return true;
   }
-  return all ? found && every : found;
+  return false;
 }
 
 } // namespace
@@ -73,13 +70,7 @@ bool cpu_has_dot_products() { return (hardware_capabilities() >> 20 & 1) != 0; }
 
 bool cpu_is_inorder() {
   static constexpr uint32_t parts[] = {0xd02, 0xd03, 0xd04, 0xd05, 0xd46, 0xd80}; // A34, A53, A35, A55, A510, A520
-  return cores(parts, false); // the slowest core is the one that others wait for
-}
-
-bool cpu_looks_up_fast() {
-  static constexpr uint32_t parts[] = {0xd0b, 0xd0c, 0xd0d, 0xd0e, 0xd41,
-                                       0xd42, 0xd47, 0xd49, 0xd4b}; // A76 to A710, N1, N2
-  return cores(parts, true);
+  return any_core(parts); // the slowest core is the one that others wait for
 }
 
 } // namespace bnnt

@@ -10,7 +10,6 @@ bool cpu_has_avx512();   // VNNI and VPOPCNTDQ besides
 #elif defined(__aarch64__)
 bool cpu_has_dot_products(); // of bytes, ARMv8.2
 bool cpu_is_inorder();       // one of the cores that this thread may use, at least
-bool cpu_looks_up_fast();    // all of them: two table lookups a cycle
 #endif
 
 } // namespace bnnt

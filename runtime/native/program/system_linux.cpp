@@ -96,7 +96,8 @@ bool read_whole_file(const char *path, Bytes &content, Error &error) {
   const long file = system_call(sys_openat, here, address(path));
   if (file < 0)
     return error.fail(BNNT_USAGE, "cannot read ", text(path), ": ", reason(file));
-  // what the system says of its size is a guess: it is 0 of files that are made while they are read, and anything of folders
+  // what the system says of its size is a guess: it is 0 of files that are made while they are read, and anything of
+  // folders
   const long guess = system_call(sys_lseek, file, 0, 2);
   system_call(sys_lseek, file, 0, 0);
   size_t room = guess > 0 && guess < 1l << 32 ? static_cast<size_t>(guess) + 1 : 1 << 16, size = 0;

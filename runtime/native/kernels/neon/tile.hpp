@@ -4,6 +4,7 @@
 
 #include <arm_neon.h>
 
+#include "../unroll.hpp"
 #include "../words.hpp"
 #include "neon.hpp"
 
@@ -19,6 +20,7 @@ inline uint64_t bits_above(const int16x8_t (&counts)[pixels][2], const int16_t *
   const uint8x16_t place = vld1q_u8(places);
   const int16x8_t low = vld1q_s16(limits), high = vld1q_s16(limits + 8);
   uint8x16_t masks[pixels];
+  BNNT_UNROLL
   for (int p = 0; p < pixels; ++p) {
     const uint8x16_t first = vreinterpretq_u8_u16(vcgtq_s16(counts[p][0], low));
     const uint8x16_t second = vreinterpretq_u8_u16(vcgtq_s16(counts[p][1], high));
@@ -33,6 +35,7 @@ inline void put_accumulators(int32_t base, int16x8_t low, int16x8_t high, size_t
   const int16x4_t fours[] = {vget_low_s16(low), vget_high_s16(low), vget_low_s16(high), vget_high_s16(high)};
   int32_t sixteen[block];
   int32_t *whole = left < block ? sixteen : to;
+  BNNT_UNROLL
   for (int i = 0; i < 4; ++i)
     vst1q_s32(whole + 4 * i, vsubq_s32(bases, vshll_n_s16(fours[i], 1)));
   if (left < block)
@@ -46,17 +49,21 @@ template <class Loop> struct Tile {
 
   void count(const uint8_t *weights, int16x8_t (&counts)[pixels][2]) const {
     uint8x16_t bytes[pixels * vectors];
+    BNNT_UNROLL
     for (auto &pixel : counts)
       pixel[0] = pixel[1] = vdupq_n_s16(0);
+    BNNT_UNROLL
     for (auto &each : bytes)
       each = vdupq_n_u8(0);
     const auto flush = [&]() __attribute__((always_inline)) {
+      BNNT_UNROLL
       for (int p = 0; p < pixels; ++p)
-        for (int half = 0; half < 2; ++half) {
-          const uint8x16_t *of = bytes + vectors * p + 2 * half;
-          const uint16x8_t sum = vpaddq_u16(vpaddlq_u8(of[0]), vpaddlq_u8(of[1]));
-          counts[p][half] = vaddq_s16(counts[p][half], vreinterpretq_s16_u16(sum));
-        }
+        BNNT_UNROLL
+      for (int half = 0; half < 2; ++half) {
+        const uint8x16_t *of = bytes + vectors * p + 2 * half;
+        const uint16x8_t sum = vpaddq_u16(vpaddlq_u8(of[0]), vpaddlq_u8(of[1]));
+        counts[p][half] = vaddq_s16(counts[p][half], vreinterpretq_s16_u16(sum));
+      }
     };
     const size_t words = job.run_bytes / word;
     size_t room = most_steps;
@@ -64,6 +71,7 @@ template <class Loop> struct Tile {
       for (size_t at = 0; at < words;) {
         const size_t now = words - at < room ? words - at : room;
         const uint8_t *x[pixels];
+        BNNT_UNROLL
         for (int p = 0; p < pixels; ++p)
           x[p] = job.image + spots[p]->first + job.runs[r] + at * word * Loop::expansion;
         Loop::count(x, weights, now, bytes);
@@ -74,6 +82,7 @@ template <class Loop> struct Tile {
           continue;
         room = most_steps;
         flush();
+        BNNT_UNROLL
         for (auto &each : bytes)
           each = vdupq_n_u8(0);
       }
@@ -85,16 +94,19 @@ template <class Loop> struct Tile {
     count(weights, counts);
     for (int p = 0; job.borders != nullptr && p < pixels; ++p) {
       const int16_t *lacks = job.borders + spots[p]->border[0] * job.border_stride + output;
+      BNNT_UNROLL
       for (int half = 0; spots[p]->border[0] != 0 && half < 2; ++half)
         counts[p][half] = vaddq_s16(counts[p][half], vld1q_s16(lacks + 8 * half));
     }
     const size_t left = job.outputs - output;
     if (job.limits == nullptr) {
+      BNNT_UNROLL
       for (int p = 0; p < pixels; ++p)
         put_accumulators(job.base, counts[p][0], counts[p][1], left,
                          reinterpret_cast<int32_t *>(job.to + spots[p]->out[0] * job.pixel) + output);
       return;
     }
+    BNNT_UNROLL
     for (int half = 0; job.pooled && half < 2; ++half)
       counts[0][half] =
           vminq_s16(vminq_s16(counts[0][half], counts[1][half]), vminq_s16(counts[2][half], counts[3][half]));

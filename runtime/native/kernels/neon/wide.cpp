@@ -10,15 +10,16 @@ struct Loop {
 
   static inline __attribute__((always_inline)) void count(const uint8_t *const (&x)[pixels], const uint8_t *weights,
                                                           size_t words, uint8x16_t (&bytes)[pixels * vectors]) {
-#if defined(__clang__)
-#pragma clang loop unroll(disable)
-#endif
+    BNNT_KEEP_ROLLED
     for (size_t i = 0; i < words; ++i, weights += block * word) {
       uint8x16_t w[vectors];
+      BNNT_UNROLL
       for (int v = 0; v < vectors; ++v)
         w[v] = vld1q_u8(weights + 16 * v);
+      BNNT_UNROLL
       for (int p = 0; p < pixels; ++p) {
         const uint8x16_t same = vld1q_u8(x[p] + 16 * i);
+        BNNT_UNROLL
         for (int v = 0; v < vectors; ++v) {
           uint8x16_t &sum = bytes[vectors * p + v];
           sum = vaddq_u8(sum, vcntq_u8(veorq_u8(w[v], same)));

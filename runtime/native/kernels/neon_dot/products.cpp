@@ -51,11 +51,15 @@ void run(const Dots &job, const uint8_t *first, const uint8_t *weight, size_t ou
     }
     if (k == job.run)
       continue;
-    uint8_t last[tile][vector] = {}; // words behind the run are another's
-    for (int p = 0; p < tile; ++p)
-      __builtin_memcpy(last[p], x + static_cast<size_t>(p) * job.pixel_step, (job.run - k) * values);
-    for (int p = 0; p < tile; ++p)
-      value[p] = vreinterpretq_s8_u8(vld1q_u8(last[p]));
+    for (int p = 0; p < tile; ++p) { // words behind the run are another's
+      const uint32_t *words = reinterpret_cast<const uint32_t *>(x + static_cast<size_t>(p) * job.pixel_step);
+      uint32x4_t some = vld1q_dup_u32(words);
+      if (job.run - k > 1)
+        some = vld1q_lane_u32(words + 1, some, 1);
+      if (job.run - k > 2)
+        some = vld1q_lane_u32(words + 2, some, 2);
+      value[p] = vreinterpretq_s8_u32(some);
+    }
     sums.template add<0>(value, weight);
     if (job.run - k > 1)
       sums.template add<1>(value, weight + step);
