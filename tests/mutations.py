@@ -72,14 +72,71 @@ MUTATIONS = (
         "to[i] = to[i] < from[i] ? to[i] : from[i];",
         HERE,
     ),
-    # sums of reals: bias, padding
-    Mutation(f"{KERNELS}/sums.hpp", "} else if (layer.pad_counts) {", "} else if (!layer.pad_counts) {", HERE),
+    # lookups: fields and bytes that overflow, leaks, padding behind a run, limits, borders
     Mutation(
-        f"{KERNELS}/portable/sums.cpp",
-        "out[lane] = sum[lane];",
-        "out[lane] = static_cast<int8_t>(sum[lane]);",
+        f"{KERNELS}/lookup/lookup.hpp",
+        "constexpr size_t most_triples = 21; // of lookups, before a byte of counts overflows",
+        "constexpr size_t most_triples = 22;",
         HERE,
     ),
+    Mutation(
+        f"{KERNELS}/avx2/lookup.cpp",
+        "s = sub8(s, mask(shift_left_4(h), 0xf0f0));",
+        "s = sub8(s, mask(shift_left_4(h), 0xf000));",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/lookup/lookup.hpp",
+        "const bool ends = rest > 0 && triple + count == triples;",
+        "const bool ends = rest > 1 && triple + count == triples;",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/lookup/lookup.hpp",
+        "even = part == 0 ? e : V::min16(even, e);",
+        "even = e;",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/lookup/tables.cpp",
+        "__builtin_popcount(static_cast<unsigned>(a ^ i)) + 16 * __builtin_popcount(static_cast<unsigned>(b ^ i)));",
+        "__builtin_popcount(static_cast<unsigned>(a ^ i)) + 16 * __builtin_popcount(static_cast<unsigned>(a ^ i)));",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/neon/tile.hpp",
+        "constexpr size_t most_steps = 31; // of at most 8 bits each, before a byte of counts overflows",
+        "constexpr size_t most_steps = 32;",
+        A53,
+    ),
+    # bytes: sums of 16 bits that are emptied too late, values behind a run
+    Mutation(
+        f"{KERNELS}/avx2/products.cpp",
+        "constexpr size_t most_steps = 64; // of at most 2 * 255, before a sum of 16 bits overflows",
+        "constexpr size_t most_steps = 65;",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/portable/products.cpp",
+        "constexpr size_t most_steps = 128; // of at most 255, before a sum of 16 bits overflows",
+        "constexpr size_t most_steps = 129;",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/neon/products.cpp",
+        "constexpr size_t most_steps = 128; // of at most 2 * 255, before a sum of 16 bits overflows",
+        "constexpr size_t most_steps = 129;",
+        A53,
+    ),
+    # sums of reals: padding, the tile at a border; rows without weights
+    Mutation(f"{KERNELS}/sums.hpp", "else if (layer.pad_counts)", "else if (!layer.pad_counts)", HERE),
+    Mutation(
+        f"{KERNELS}/sums.hpp",
+        "return left >= 0 && left + reach < job.width;",
+        "return left >= 0 && left < job.width;",
+        HERE,
+    ),
+    Mutation(f"{KERNELS}/rows.hpp", "return a != a ? a : a > b ? a : b;", "return a > b ? a : b;", HERE),
     Mutation(
         f"{KERNELS}/portable/disagreements.cpp",
         "for (; p + 3 <= job.count; p += 3)",
@@ -113,9 +170,41 @@ MUTATIONS = (
     ),
     Mutation(
         f"{LAYER}/method.cpp",
-        "if (layer.weights_of_one() * reach <= 0x7fff && padded > 0) {",
-        "if (layer.weights_of_one() * reach <= 0xffff && padded > 0) {",
-        f"{NATIVE}layers.py::test_integers_where_narrower_ones_overflow",
+        "if (high - layer.low <= 0xff && padded > 0 && (!one_pixel || weights <= kernels.most_weights)) {",
+        "if (high - layer.low <= 0x1ff && padded > 0 && (!one_pixel || weights <= kernels.most_weights)) {",
+        f"{NATIVE}layers.py::test_pixels_and_integers",
+    ),
+    # direct convolutions: counts of 16 bits, borders, rows in pairs, the row that has no neighbour
+    Mutation(
+        "runtime/native/kernels/convolution.hpp",
+        "constexpr int64_t most_window_bits = 0x7fff;",
+        "constexpr int64_t most_window_bits = 0xffff;",
+        f"{NATIVE}layers.py::test_windows_of_as_many_bits_as_counts_hold",
+    ),
+    Mutation(
+        f"{LAYER}/direct.cpp",
+        "return sum / 2;",
+        "return sum / 2 + 1;",
+        f"{NATIVE}layers.py::test_accumulators_of_bits",
+    ),
+    Mutation(
+        f"{LAYER}/direct.cpp",
+        "const int64_t limit = (base - node.taus[g * layer.outputs + o]) >> 1;",
+        "const int64_t limit = (base - node.taus[g * layer.outputs + o]) / 2;",
+        f"{NATIVE}layers.py::test_thresholds_at_accumulators_that_are_reached",
+    ),
+    # values that take each other's place, and the rows of a group
+    Mutation(
+        "runtime/native/model/plan.cpp",
+        "return value.last_use < session.node_count ? session.nodes[value.last_use].group_end : value.last_use;",
+        "return value.last_use;",
+        f"{NATIVE}groups.py::test_rows_of_a_value_that_is_read_by_a_later_row",
+    ),
+    Mutation(
+        "runtime/native/model/plan.cpp",
+        "!head_reads(session, node, of.inputs[i]))",
+        "true)",
+        f"{NATIVE}groups.py::test_a_window_reads_what_is_added_later",
     ),
     # the meaning of the graph
     Mutation(

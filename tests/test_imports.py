@@ -55,6 +55,7 @@ MAY_IMPORT = {
     "runtime.checks": f"{ENGINES} runtime.checks",
     "runtime.contenders": f"{ENGINES} runtime.checks",
     "runtime.export": RUNTIME,
+    "runtime.comparison": f"{ENGINES} runtime.checks runtime.comparison layers model_path converters",  # make bench
     "runtime.doctor": f"{RUNTIME} layers",
     "own_module": BASE,
     "model_path": f"{TRAINING} {BUNDLE}",
