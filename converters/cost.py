@@ -39,6 +39,7 @@ class LayerCost:
     binary_macs: int  # multiply-accumulates of bits with bits, one image
     other_macs: int  # multiply-accumulates with an operand that is not a bit, one image
     bytes: int  # of the parameters as the file holds them
+    moved: int  # bytes of one image that are read and written: parameters, inputs and output
     float_reason: str  # why a layer computes in float; empty if it does not
     missed: str  # why a pass left the node as it is, though it is one of those that the pass is for; else empty
 
@@ -49,6 +50,7 @@ class Cost:
 
     rows: tuple[LayerCost, ...]
     file_bytes: int
+    alive_bytes: int  # the most that values of one image take at once, the input's pixels aside
 
     @property
     def parameters(self) -> int:
@@ -81,7 +83,25 @@ class Cost:
 def cost_of(graph: Graph, file_bytes: int) -> Cost:
     """The costs of a lowered ``graph`` whose file has ``file_bytes``."""
     reasons = {miss.node: miss.reason for miss in missed(graph)}
-    return Cost(tuple(_row(graph, node, reasons.get(node.name, "")) for node in graph.nodes), file_bytes)
+    rows = tuple(_row(graph, node, reasons.get(node.name, "")) for node in graph.nodes)
+    return Cost(rows, file_bytes, _alive_bytes(graph))
+
+
+def value_bytes(value: Value) -> int:
+    """Of one image, as engines hold it: bits packed along the channels, accumulators and reals of 32 bits."""
+    if value.kind is Kind.BITS:
+        return (value.shape[0] + 7) // 8 * prod(value.shape[1:])
+    return prod(value.shape) * (1 if value.kind is Kind.PIXELS else 4)
+
+
+def _alive_bytes(graph: Graph) -> int:
+    last = {name: index for index, node in enumerate(graph.nodes) for name in (*node.inputs, node.name)}
+    alive: set[str] = set()
+    most = 0
+    for index, node in enumerate(graph.nodes):
+        alive = {name for name in alive if last[name] >= index} | {node.name}
+        most = max(most, sum(value_bytes(graph.values[name]) for name in alive))
+    return most
 
 
 def _row(graph: Graph, node: Node, missed: str) -> LayerCost:
@@ -102,6 +122,7 @@ def _row(graph: Graph, node: Node, missed: str) -> LayerCost:
         binary_macs=macs if binary else 0,
         other_macs=0 if binary else macs,
         bytes=weights + width,
+        moved=weights + width + sum(value_bytes(graph.values[name]) for name in (*node.inputs, node.name)),
         float_reason=missed if isinstance(node.op, PixelNormalize) else _float_reason(node, x),
         missed=missed,
     )

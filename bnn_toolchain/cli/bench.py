@@ -84,10 +84,11 @@ def bench(
                 f"{node.macs:,}" if node.macs else "",
                 "" if node.macs_per_cycle is None else f"{node.macs_per_cycle:.1f}",
                 "" if node.share_of_peak is None else f"{node.share_of_peak:.0%}",
+                f"{node.moved:,}",
             )
             for node in benchmark.profile
         ]
-        columns = ("node", "operator", "kernel", "µs", "MACs", "MACs a cycle", "of the peak")
+        columns = ("node", "operator", "kernel", "µs", "MACs", "MACs a cycle", "of the peak", "bytes moved")
         print_table("native, node by node", columns, rows, left=3)
 
 

@@ -37,6 +37,7 @@ def inspect(
                 "parameter_bytes": cost.parameter_bytes,
                 "container_bytes": cost.container_bytes,
                 "file_bytes": cost.file_bytes,
+                "alive_bytes": cost.alive_bytes,
             }
         )
     else:
@@ -66,6 +67,7 @@ def _print(title: str, cost: Cost) -> None:
         f"The file has {cost.file_bytes:,} bytes: {cost.parameter_bytes:,} of parameters and "
         f"{cost.container_bytes:,} of operators, names and metadata."
     )
+    print(f"Activations of one image take at most {cost.alive_bytes:,} bytes at once.")
     if not any(row.weight_bits == 1 for row in cost.rows):
         print("Nothing in this model is binary.")
     if not cost.float_layers:

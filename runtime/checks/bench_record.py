@@ -83,9 +83,8 @@ class ProfiledNode(Strict):
     seconds: float
     macs: int  # multiply-accumulates of one image
     macs_per_cycle: float | None  # None on an emulator
-    share_of_peak: (
-        float | None
-    )  # of what the kernel set's instructions do on registers alone; None where it is not known
+    share_of_peak: float | None  # of what the CPU's instructions do on registers alone; None where it is not known
+    moved: int = 0  # bytes that one image reads and writes: parameters, inputs and output
 
 
 class Benchmark(Strict):

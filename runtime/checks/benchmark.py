@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx
-from bnn_toolchain.converters.cost import cost_of
+from bnn_toolchain.converters.cost import LayerCost, cost_of
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import CheckFailed, Unavailable, Unsupported, UsageError
 from bnn_toolchain.progress import Progress, uncounted
@@ -102,7 +102,7 @@ def benchmark(
         profiled = peers.profile(device, program, file, places[-1], plan.threads).profile
         after = read_facts(device.script(FACTS), str(device))
     real = next((run for run in runs if run.peer.network == "float"), None)
-    cost = {row.name: row.binary_macs + row.other_macs for row in cost_of(graph, len(model)).rows}
+    cost = {row.name: row for row in cost_of(graph, len(model)).rows}
     return Benchmark(
         bnnt=metadata.version("bnnt"),
         model=title,
@@ -119,12 +119,14 @@ def benchmark(
     )
 
 
-def _nodes(profiled: Profile, cost: Mapping[str, int], emulated: bool) -> Iterator[ProfiledNode]:
+def _nodes(profiled: Profile, cost: Mapping[str, LayerCost], emulated: bool) -> Iterator[ProfiledNode]:
     """The nodes' times, with what they do in a cycle."""
     for node in profiled.nodes:
-        macs, cycles = cost.get(node.name, 0), node.wall_us * profiled.megahertz
+        row, cycles = cost.get(node.name), node.wall_us * profiled.megahertz
+        macs = 0 if row is None else row.binary_macs + row.other_macs
         rate = macs / cycles if macs and cycles and not emulated else None
-        peak = profiled.peaks.get(node.kernel.split(" ")[0], 0) / 1000
+        method = node.kernel.split(" ")[0]
+        peak = profiled.peaks.get("bits" if method in ("direct", "lookup") else method, 0) / 1000
         yield ProfiledNode(
             name=node.name,
             op=node.op,
@@ -133,6 +135,7 @@ def _nodes(profiled: Profile, cost: Mapping[str, int], emulated: bool) -> Iterat
             macs=macs,
             macs_per_cycle=rate,
             share_of_peak=rate / peak if rate is not None and peak else None,
+            moved=0 if row is None else row.moved,
         )
 
 
