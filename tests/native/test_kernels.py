@@ -88,3 +88,12 @@ def test_under_sanitizers(tmp_path):
     sources = [(SOURCES / "tests" / "kernel_test.cpp", ()), *library_sources(host_target())]
     equal, _ = run(compile_sanitized(sources, tmp_path))
     assert "portable" in equal and equal == functions(*equal)
+
+
+@needs_clang
+def test_the_pool_of_threads_under_the_thread_sanitizer(tmp_path):
+    sources = (Path(__file__).parent / "pool.cpp", SOURCES / "host" / "pool.cpp")
+    flags = ("-std=c++20", "-O1", "-g", "-fsanitize=thread", f"-I{SOURCES}")
+    subprocess.run(["clang++", *flags, *sources, "-o", tmp_path / "pool", "-lpthread"], check=True, capture_output=True)
+    done = subprocess.run([tmp_path / "pool"], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0 and "WARNING" not in done.stderr, done.stdout + done.stderr[-2000:]
