@@ -190,7 +190,7 @@ MUTATIONS = (
     Mutation(
         f"{LAYER}/direct.cpp",
         "const int64_t limit = (base - node.taus[g * layer.outputs + o]) >> 1;",
-        "const int64_t limit = (base - node.taus[g * layer.outputs + o]) / 2;",
+        "const int64_t limit = (base - node.taus[g * layer.outputs + o] + 1) >> 1;",
         f"{NATIVE}layers.py::test_thresholds_at_accumulators_that_are_reached",
     ),
     # values that take each other's place, and the rows of a group

@@ -81,7 +81,7 @@ def test_c_app(bundle, pictures, tmp_path):
     subprocess.run([*make, f"CC={ZIG} aarch64-linux-gnu.2.17"], check=True)
 
     def classify(*arguments):
-        command = [QEMU, "-L", SYSROOT, tmp_path / "classify", *arguments]
+        command = [QEMU, "-cpu", "cortex-a72", "-L", SYSROOT, tmp_path / "classify", *arguments]
         return subprocess.run(command, capture_output=True, text=True)
 
     for path, expected in zip(paths, logits, strict=True):
@@ -158,7 +158,9 @@ def test_android_libraries_ask_for_each_other_alone(android):
     assert own.exports == {f"Java_org_bnnt_Bnnt_{name}" for name in ("open", "describe", "run")}
     engine = dynamic(android / "libbnnt.so")
     assert engine.libraries == 0 and own.imports <= engine.exports
-    assert engine.imports <= {"memcpy", "memmove", "memset", "memcmp", "strlen", "clock_gettime"}
+    assert engine.imports <= {
+        *("memcpy", "memmove", "memset", "memcmp", "strlen", "clock_gettime", "pthread_create", "pthread_join")
+    }
 
 
 @needs_jni
