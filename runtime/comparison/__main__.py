@@ -37,7 +37,8 @@ def cpu_name() -> str:
 
 def versions(bench_python: Path) -> str:
     """Of what is compared."""
-    known = [f"{package} {metadata.version(package)}" for package in ("bnnt", "onnxruntime")] + [LCE]
+    known = [f"{package} {metadata.version(package)}" for package in ("bnnt", "onnxruntime")]
+    known += [f"larq-compute-engine {LCE}"]
     if bench_python.exists():
         words = [bench_python, "-c", "from importlib import metadata; print(metadata.version('openvino'))"]
         done = subprocess.run(words, capture_output=True, text=True, check=False)

@@ -192,27 +192,43 @@ struct Band {
     return {static_cast<uint32_t>(first), {out(y, x), out(other_y, other_x)}, {border(y, x), border(other_y, other_x)}};
   }
 
+  // The windows of a row, whose rows begin at expanded row `line`, each with the one of another row below it.
+  size_t list_row(int64_t line, int64_t y, int64_t other_y, Spot *to) const {
+    const uint32_t step = static_cast<uint32_t>(static_cast<size_t>(window.strides[1]) * pixel);
+    const int64_t width = layer.width;
+    Spot next = spot(line, y, 0, other_y, 0);
+    for (int64_t x = 0; x < width; ++x, next.first += step, ++next.out[0], ++next.out[1])
+      to[x] = next;
+    for (int64_t x = 0; direct.borders != nullptr && x < width; ++x) {
+      to[x].border[0] = border(y, x);
+      to[x].border[1] = border(other_y, x);
+    }
+    return static_cast<size_t>(width);
+  }
+
+  // The windows of two rows whose pixels are pooled in squares: those of a square behind each other.
+  size_t list_squares(int64_t line, int64_t y, Spot *to) const {
+    const int64_t columns = 2 * call.result.width;
+    size_t count = 0;
+    for (int64_t x = 0; x < columns; x += 2)
+      for (int64_t i = 0; i < (convolver.pixels == 2 ? 2 : 4); ++i) {
+        const int64_t below = i / 2, right = i % 2;
+        to[count++] = spot(line + below * window.strides[0], y + below, x + right, y + 1, x + right);
+      }
+    return count;
+  }
+
   // Expands what rows [begin, end) of the convolution read, and lists their spots: how many.
   size_t prepare(int64_t begin, int64_t end) const {
     const bool pairs = convolver.pixels == 2, pooled = call.node.pooled;
     const int64_t stride = window.strides[0], step = pairs || pooled ? 2 : 1, top = begin * stride;
-    const int64_t columns = pooled ? 2 * call.result.width : layer.width;
     size_t count = 0;
     int64_t next = top, y = begin; // next: the first row that is not expanded yet
     for (; y + step <= end; y += step) {
       const int64_t line = y * stride - top, below = pairs ? 0 : (step - 1) * stride;
       for (next = next > y * stride ? next : y * stride; next < y * stride + below + span(layer); ++next)
         expand(next, image + wide(next - top) * direct.line);
-      if (pairs)
-        for (int64_t x = 0; x < columns; ++x)
-          spots[count++] = spot(line, y, x, y + 1, x);
-      else if (!pooled)
-        for (int64_t x = 0; x < columns; ++x)
-          spots[count++] = spot(line, y, x, y, x);
-      else
-        for (int64_t x = 0; x < columns; x += 2)
-          for (int64_t i = 0; i < 4; ++i) // the four of a square
-            spots[count++] = spot(line + i / 2 * stride, y + i / 2, x + i % 2, y, x);
+      count += pooled ? list_squares(line, y, spots + count) : list_row(line, y, y + step - 1, spots + count);
     }
     return y < end ? count + last_row(y, next - top, spots + count) : count;
   }
