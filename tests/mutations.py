@@ -183,8 +183,8 @@ MUTATIONS = (
     ),
     Mutation(
         f"{LAYER}/direct.cpp",
-        "return sum / 2;",
-        "return sum / 2 + 1;",
+        "const int64_t sum = sum_of_tap(layer, rows, o, tap);",
+        "const int64_t sum = sum_of_tap(layer, rows, o, tap) + 2;",
         f"{NATIVE}layers.py::test_accumulators_of_bits",
     ),
     Mutation(

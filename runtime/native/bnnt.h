@@ -1,9 +1,9 @@
 /* bnnt: run a binary neural network from a canonical .onnx file.
  *
  * The library takes all of its memory from the caller, allocates nothing, keeps no state outside a session and calls no
- * function of the C library but memcpy, memmove, memset, memcmp and strlen (clock_gettime in bnnt_nanoseconds alone, and
- * pthread_create and pthread_join for a pool), all of which glibc, musl and Android's bionic have.
- * One session serves one thread at a time; sessions are independent of each other.
+ * function of the C library but memcpy, memmove, memset, memcmp and strlen (clock_gettime in bnnt_nanoseconds alone,
+ * and pthread_create and pthread_join for a pool), all of which glibc, musl and Android's bionic have. One session
+ * serves one thread at a time; sessions are independent of each other.
  *
  *     size_t needed = 0;
  *     void *memory = NULL;

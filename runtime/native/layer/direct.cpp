@@ -61,43 +61,45 @@ SignRows rows_of(const Node &node, int64_t g) {
           .tail = static_cast<uint8_t>(0xff >> (8 * tap_bytes(layer) - layer.inputs))};
 }
 
-// Taps outside the image were read as +1. Counts of disagreements then lack, for each such tap, half of what its
-// weights sum to: the accumulator must be smaller by the sum.
-int64_t lacking(const Layer &layer, const Value &x, const SignRows &rows, int64_t output, int64_t row, int64_t column) {
-  const Window &window = layer.window;
-  const size_t taps_of_run = rows.run_bytes / rows.tap;
-  int64_t sum = 0;
-  for (int64_t tap = 0; tap < layer.taps(); ++tap) {
-    const int64_t y = row * window.strides[0] - window.pads[0] + tap / window.kernel[1] * window.dilations[0];
-    const int64_t at = column * window.strides[1] - window.pads[1] + tap % window.kernel[1] * window.dilations[1];
-    if (y >= 0 && y < x.height && at >= 0 && at < x.width)
-      continue;
-    const size_t index = static_cast<size_t>(tap), in_run = index % taps_of_run * rows.tap;
-    const uint8_t *bytes = rows.first(static_cast<size_t>(output), index / taps_of_run, in_run);
-    sum += layer.inputs;
-    for (size_t i = 0; i < rows.tap; ++i)
-      sum -= 2 * __builtin_popcount(bytes[i] & rows.mask(in_run + i));
-  }
-  return sum / 2;
+// What the weights of one tap sum to.
+int64_t sum_of_tap(const Layer &layer, const SignRows &rows, int64_t output, int64_t tap) {
+  const size_t taps_of_run = rows.run_bytes / rows.tap, index = static_cast<size_t>(tap);
+  const uint8_t *bytes = rows.first(static_cast<size_t>(output), index / taps_of_run, index % taps_of_run * rows.tap);
+  int64_t minus = __builtin_popcount(bytes[rows.tap - 1] & rows.tail);
+  for (size_t i = 0; i + 1 < rows.tap; ++i)
+    minus += __builtin_popcount(bytes[i]);
+  return layer.inputs - 2 * minus;
 }
 
+bool outside(int64_t output, int64_t tap, const Window &window, int axis, int64_t size) {
+  const int64_t at = output * window.strides[axis] - window.pads[axis] + tap * window.dilations[axis];
+  return at < 0 || at >= size;
+}
+
+// Taps outside the image were read as +1. Counts of disagreements then lack, for each such tap, half of what its
+// weights sum to: the accumulator must be smaller by the sum.
 void fill_borders(const Node &node, const Value &x, const Convolver &convolver) {
   const Layer &layer = node.layer;
   const Direct &direct = layer.direct;
-  int16_t *of_case = direct.borders;
+  const int64_t columns = 1 + direct.left + direct.right, cases = static_cast<int64_t>(direct.cases());
+  __builtin_memset(direct.borders, 0, static_cast<size_t>(wide(layer.group) * direct.cases() * direct.arranged) * 2);
   for (int64_t g = 0; g < layer.group; ++g) {
     const SignRows rows = rows_of(node, g);
-    for (int64_t y = 0; y < 1 + direct.top + direct.bottom; ++y)
-      for (int64_t at = 0; at < 1 + direct.left + direct.right; ++at, of_case += direct.arranged) {
-        __builtin_memset(of_case, 0, static_cast<size_t>(direct.arranged) * sizeof(int16_t));
-        if (y == 0 && at == 0)
-          continue;
-        const int64_t row = output_of(y, layer.height, direct.top, direct.bottom);
-        const int64_t column = output_of(at, layer.width, direct.left, direct.right);
-        for (int64_t o = 0; o < layer.outputs; ++o)
-          of_case[convolver.element(static_cast<size_t>(o))] =
-              static_cast<int16_t>(lacking(layer, x, rows, o, row, column));
+    for (int64_t o = 0; o < layer.outputs; ++o) {
+      int16_t *lacks = direct.borders + wide(g * cases) * direct.arranged + convolver.element(static_cast<size_t>(o));
+      for (int64_t tap = 0; tap < layer.taps(); ++tap) {
+        const int64_t sum = sum_of_tap(layer, rows, o, tap);
+        for (int64_t which = 1; which < cases; ++which) {
+          const int64_t row = output_of(which / columns, layer.height, direct.top, direct.bottom);
+          const int64_t column = output_of(which % columns, layer.width, direct.left, direct.right);
+          if (outside(row, tap / layer.window.kernel[1], layer.window, 0, x.height) ||
+              outside(column, tap % layer.window.kernel[1], layer.window, 1, x.width))
+            lacks[wide(which) * direct.arranged] = static_cast<int16_t>(lacks[wide(which) * direct.arranged] + sum);
+        }
       }
+      for (int64_t which = 1; which < cases; ++which) // the number of inputs is even, and so is each sum
+        lacks[wide(which) * direct.arranged] = static_cast<int16_t>(lacks[wide(which) * direct.arranged] / 2);
+    }
   }
 }
 
