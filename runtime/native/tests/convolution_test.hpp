@@ -104,9 +104,13 @@ private:
     const uint8_t *x = lines.data() + spots[spot].first / convolver.expansion + which * plane.line;
     const uint8_t *w = rows.data() + output * window();
     int32_t sum = plane.borders ? borders[spots[spot].border[which] * arranged + convolver.element(output)] : 0;
-    for (size_t r = 0; r < plane.runs; ++r)
-      for (size_t i = 0; i < plane.run_bytes; ++i)
-        sum += __builtin_popcount(x[r * plane.line + i] ^ w[r * plane.run_bytes + i]);
+    for (size_t r = 0; r < plane.runs; ++r, x += plane.line, w += plane.run_bytes) {
+      size_t i = 0;
+      for (; i + sizeof(uint64_t) <= plane.run_bytes; i += sizeof(uint64_t))
+        sum += __builtin_popcountll(load<uint64_t>(x + i) ^ load<uint64_t>(w + i));
+      for (; i < plane.run_bytes; ++i)
+        sum += __builtin_popcount(x[i] ^ w[i]);
+    }
     return sum;
   }
 
