@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check -q
-CPP := $(shell find runtime/native tests/native -name '*.[ch]pp' -o -name '*.h')
+CPP := $(shell find runtime tests/native -name '*.[ch]pp' -o -name '*.h')
 export PYTHONDONTWRITEBYTECODE := 1
 
 .PHONY: demo test test-mutations test-larq bench bench-arm lint format clean
