@@ -26,6 +26,10 @@ test-larq: .venv/.test
 bench: .venv/.test .venv-bench/.made
 	$(BIN)/python -m bnn_toolchain.runtime.comparison
 
+# The ARM64 kernels by models of cores: apt install qemu-user llvm-19 binutils-aarch64-linux-gnu gcc
+bench-arm: .venv/.test
+	$(BIN)/python -m bnn_toolchain.runtime.comparison.arm
+
 .venv-bench/.made:
 	$(PYTHON) -m venv .venv-bench
 	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install openvino numpy
