@@ -138,9 +138,9 @@ MUTATIONS = (
     ),
     Mutation(f"{KERNELS}/rows.hpp", "return a != a ? a : a > b ? a : b;", "return a > b ? a : b;", HERE),
     Mutation(
-        f"{KERNELS}/portable/disagreements.cpp",
-        "for (; p + 3 <= job.count; p += 3)",
-        "for (; p + 2 <= job.count; p += 3)",
+        f"{KERNELS}/tiles.hpp",
+        "for (; p + tile <= job.count; p += tile)",
+        "for (; p + tile < job.count; p += tile)",
         HERE,
     ),
     # layers: padding, borders, planes, pooling

@@ -63,7 +63,7 @@ struct bnnt_pool {
   size_t count = 0;
   bnnt_task task = nullptr;
   void *argument = nullptr;
-  int32_t threads = 1, started = 0;
+  int32_t threads = 1;
   Worker *workers = nullptr; // of all but the caller
 };
 

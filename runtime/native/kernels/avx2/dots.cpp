@@ -1,5 +1,6 @@
 #include <immintrin.h>
 
+#include "../tiles.hpp"
 #include "avx2.hpp"
 
 namespace bnnt::avx2 {
@@ -30,56 +31,46 @@ void flush(__m256i &count, __m256i &bytes) {
   bytes = _mm256_setzero_si256();
 }
 
-template <int tile> struct Disagree {
-  static void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
-    __m256i counts[tile], bytes[tile];
-    for (int p = 0; p < tile; ++p)
-      counts[p] = bytes[p] = _mm256_setzero_si256();
-    const size_t step = job.pixel_step;
-    size_t room = most_steps;
-    for (size_t r = 0; r < job.runs; ++r, first += job.run_step) {
-      const uint8_t *x = first;
-      for (size_t k = 0; k < job.run;) {
-        const size_t end = job.run - k < room ? job.run : k + room;
-        room -= end - k;
-        for (; k < end; ++k, x += word, weight += vector) {
-          const __m256i w = read(weight);
-          for (int p = 0; p < tile; ++p) {
-            const __m256i different = _mm256_xor_si256(w, broadcast(x + static_cast<size_t>(p) * step));
-            bytes[p] = _mm256_add_epi8(bytes[p], popcount_bytes(different));
-          }
+// `tile` pixels at a time share each weight vector that is loaded.
+template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_t *weight, int32_t *out) {
+  __m256i counts[tile], bytes[tile];
+  for (int p = 0; p < tile; ++p)
+    counts[p] = bytes[p] = _mm256_setzero_si256();
+  const size_t step = job.pixel_step;
+  size_t room = most_steps;
+  for (size_t r = 0; r < job.runs; ++r, first += job.run_step) {
+    const uint8_t *x = first;
+    for (size_t k = 0; k < job.run;) {
+      const size_t end = job.run - k < room ? job.run : k + room;
+      room -= end - k;
+      for (; k < end; ++k, x += word, weight += vector) {
+        const __m256i w = read(weight);
+        for (int p = 0; p < tile; ++p) {
+          const __m256i different = _mm256_xor_si256(w, broadcast(x + static_cast<size_t>(p) * step));
+          bytes[p] = _mm256_add_epi8(bytes[p], popcount_bytes(different));
         }
-        if (room > 0)
-          continue;
-        room = most_steps;
-        for (int p = 0; p < tile; ++p)
-          flush(counts[p], bytes[p]);
       }
-    }
-    const __m256i base = _mm256_set1_epi32(job.base);
-    const __m128i shift = _mm_cvtsi32_si128(job.shift);
-    for (int p = 0; p < tile; ++p) {
-      flush(counts[p], bytes[p]);
-      write(out + static_cast<size_t>(p) * job.stride, _mm256_sub_epi32(base, _mm256_sll_epi32(counts[p], shift)));
+      if (room > 0)
+        continue;
+      room = most_steps;
+      for (int p = 0; p < tile; ++p)
+        flush(counts[p], bytes[p]);
     }
   }
-};
-
-// `tile` pixels at a time share each weight vector that is loaded.
-template <template <int> class Each, int tile> void dots(const Dots &job) {
-  for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * job.runs * job.run * vector;
-    int32_t *out = job.out + b * block;
-    size_t p = 0;
-    for (; p + tile <= job.count; p += tile)
-      Each<tile>::run(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-    for (; p < job.count; ++p)
-      Each<1>::run(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
+  const __m256i base = _mm256_set1_epi32(job.base);
+  const __m128i shift = _mm_cvtsi32_si128(job.shift);
+  for (int p = 0; p < tile; ++p) {
+    flush(counts[p], bytes[p]);
+    write(out + static_cast<size_t>(p) * job.stride, _mm256_sub_epi32(base, _mm256_sll_epi32(counts[p], shift)));
   }
 }
 
 } // namespace
 
-void disagreements(const Dots &job) { dots<Disagree, 4>(job); }
+void disagreements(const Dots &job) {
+  in_tiles<4, 1>(job, block, word, [&]<int tile>(const uint8_t *first, const uint8_t *weights, size_t, int32_t *out) {
+    run<tile>(job, first, weights, out);
+  });
+}
 
 } // namespace bnnt::avx2

@@ -150,15 +150,15 @@ template <class V> struct Lookups {
   explicit Lookups(const Convolution &of)
       : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
 
-  // Stretch of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
-  template <int pairs, int vectors>
-  void windows(const Spot *spots, const Stretch &part, const uint8_t *weights, size_t output, Counts<V> *counts) const {
+  // A stretch of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
+  template <int pairs, int vectors> void windows(const Spot *spots, const Stretch &stretch, const uint8_t *weights,
+                                                 size_t output, Counts<V> *counts) const {
     Type s[pairs][vectors], h[pairs][vectors];
     for (int p = 0; p < pairs; ++p)
       for (int v = 0; v < vectors; ++v)
         s[p][v] = h[p][v] = V::zero();
-    size_t run = part.run, triple = part.triple;
-    for (size_t left = part.count; left > 0; ++run, triple = 0) {
+    size_t run = stretch.run, triple = stretch.triple;
+    for (size_t left = stretch.count; left > 0; ++run, triple = 0) {
       const uint16_t *x[pairs];
       for (int p = 0; p < pairs; ++p)
         x[p] = reinterpret_cast<const uint16_t *>(job.image + spots[p].first + job.runs[run]) + lookups * triple;
@@ -179,12 +179,12 @@ template <class V> struct Lookups {
         V::separate(s[p][v], h[p][v]);
         Counts<V> now = {{s[p][v], h[p][v]}, {V::shift_right_8(s[p][v]), V::shift_right_8(h[p][v])}};
         Counts<V> &before = counts[p * vectors + v];
-        for (int i = 0; i < 2 && !part.first; ++i) {
+        for (int i = 0; i < 2 && !stretch.first; ++i) {
           now.even[i] = V::add16(now.even[i], before.even[i]);
           now.odd[i] = V::add16(now.odd[i], before.odd[i]);
         }
         const size_t from = output + static_cast<size_t>(v) * V::bytes;
-        if (!part.last || job.pooled)
+        if (!stretch.last || job.pooled)
           before = now;
         else if (from < job.outputs)
           finish(spots[p], now, from);

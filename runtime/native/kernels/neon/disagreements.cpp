@@ -1,5 +1,6 @@
 #include <arm_neon.h>
 
+#include "../tiles.hpp"
 #include "neon.hpp"
 
 namespace bnnt::neon {
@@ -62,16 +63,9 @@ template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_
 } // namespace
 
 void disagreements(const Dots &job) {
-  constexpr size_t tile = 4;
-  for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * job.runs * job.run * block * word;
-    int32_t *out = job.out + b * block;
-    size_t p = 0;
-    for (; p + tile <= job.count; p += tile)
-      run<tile>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-    for (; p < job.count; ++p)
-      run<1>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-  }
+  in_tiles<4, 1>(job, block, word, [&]<int tile>(const uint8_t *first, const uint8_t *weights, size_t, int32_t *out) {
+    run<tile>(job, first, weights, out);
+  });
 }
 
 } // namespace bnnt::neon

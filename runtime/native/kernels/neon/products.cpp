@@ -1,5 +1,6 @@
 #include <arm_neon.h>
 
+#include "../tiles.hpp"
 #include "../unroll.hpp"
 #include "neon.hpp"
 
@@ -84,16 +85,10 @@ void run(const Dots &job, const uint8_t *first, const uint8_t *weight, size_t ou
 } // namespace
 
 void products(const Dots &job) {
-  constexpr size_t tile = 4;
-  for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * job.runs * job.run * vectors * vector;
-    const size_t output = b * bytes_block;
-    size_t p = 0;
-    for (; p + tile <= job.count; p += tile)
-      run<tile>(job, job.first + p * job.pixel_step, weight, output, job.out + output + p * job.stride);
-    for (; p < job.count; ++p)
-      run<1>(job, job.first + p * job.pixel_step, weight, output, job.out + output + p * job.stride);
-  }
+  in_tiles<4, 1>(job, bytes_block, values,
+                 [&]<int tile>(const uint8_t *first, const uint8_t *weights, size_t output, int32_t *out) {
+                   run<tile>(job, first, weights, output, out);
+                 });
 }
 
 } // namespace bnnt::neon

@@ -1,6 +1,7 @@
 #include <arm_neon.h>
 
 #include "../neon/neon.hpp"
+#include "../tiles.hpp"
 
 // In the source, because compilers disagree on how a flag adds an instruction to those of a CPU.
 #if defined(__clang__)
@@ -75,16 +76,10 @@ void run(const Dots &job, const uint8_t *first, const uint8_t *weight, size_t ou
 } // namespace
 
 void products(const Dots &job) {
-  constexpr size_t tile = 4;
-  for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * job.runs * job.run * vectors * vector;
-    const size_t output = b * bytes_block;
-    size_t p = 0;
-    for (; p + tile <= job.count; p += tile)
-      run<tile>(job, job.first + p * job.pixel_step, weight, output, job.out + output + p * job.stride);
-    for (; p < job.count; ++p)
-      run<1>(job, job.first + p * job.pixel_step, weight, output, job.out + output + p * job.stride);
-  }
+  in_tiles<4, 1>(job, bytes_block, values,
+                 [&]<int tile>(const uint8_t *first, const uint8_t *weights, size_t output, int32_t *out) {
+                   run<tile>(job, first, weights, output, out);
+                 });
 }
 
 } // namespace bnnt::neon_dot

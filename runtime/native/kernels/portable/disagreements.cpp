@@ -1,3 +1,4 @@
+#include "../tiles.hpp"
 #include "portable.hpp"
 
 namespace bnnt::portable {
@@ -26,15 +27,9 @@ template <int tile> void run(const Dots &job, const uint8_t *first, const uint8_
 } // namespace
 
 void disagreements(const Dots &job) {
-  for (size_t b = 0; b < job.blocks; ++b) {
-    const uint8_t *weight = job.weights + b * job.runs * job.run * block * word;
-    int32_t *out = job.out + b * block;
-    size_t p = 0;
-    for (; p + 3 <= job.count; p += 3)
-      run<3>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-    for (; p < job.count; ++p)
-      run<1>(job, job.first + p * job.pixel_step, weight, out + p * job.stride);
-  }
+  in_tiles<3, 1>(job, block, word, [&]<int tile>(const uint8_t *first, const uint8_t *weights, size_t, int32_t *out) {
+    run<tile>(job, first, weights, out);
+  });
 }
 
 } // namespace bnnt::portable
