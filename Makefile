@@ -21,7 +21,7 @@ test-mutations: .venv/.test
 test-larq: .venv/.test
 	$(BIN)/python -m pytest --numprocesses=0 tests/larq/check_larq.py
 
-# The engine beside others on this machine, into docs/benchmarks; the better part of an hour, and nothing else may run.
+# The engine beside others on this machine, into docs/benchmarks; some ten minutes, in which nothing else may run.
 # Engines that want other packages get an environment of their own; one without a wheel for this machine is left out.
 bench: .venv/.test .venv-bench/.made
 	$(BIN)/python -m bnn_toolchain.runtime.comparison

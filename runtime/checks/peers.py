@@ -21,6 +21,7 @@ from bnn_toolchain.runtime.devices.device import Device
 from bnn_toolchain.runtime.engines import onnxruntime
 from bnn_toolchain.runtime.engines.lce import environment as lce_environment
 from bnn_toolchain.runtime.engines.native.printed import Printed, read_printed
+from bnn_toolchain.runtime.engines.native.program import thread_words
 from bnn_toolchain.runtime.engines.onnxruntime_device import run_there
 
 SECONDS = 0.08  # that one engine runs in one round, at least
@@ -60,18 +61,26 @@ class Pinned:
     core: int | None
 
 
-def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinned, threads: int = 1) -> Peer:
-    """The native engine as bnnt-run on ``device``.
+def native(
+    device: Device,
+    program: Path,
+    model: Path,
+    batch: int,
+    pinned: Pinned,
+    threads: int = 1,
+    kernels: str | None = None,
+) -> Peer:
+    """The native engine as bnnt-run on ``device``; ``kernels`` names a set, None is the one that suits the CPU.
 
     Raises:
         CheckFailed, Unavailable: the program fails there, or the device is lost.
         BadAnswer: it prints what it never prints.
     """
     size = model.stat().st_size
-    on_cores = cores(pinned, threads)
+    how = [*cores(pinned, threads), *([] if kernels is None else ["--kernels", kernels])]
 
     def sample() -> Round:
-        words = ["--bench", str(SECONDS), "--runs", str(LEAST_RUNS), "--batch", str(batch), *on_cores]
+        words = ["--bench", str(SECONDS), "--runs", str(LEAST_RUNS), "--batch", str(batch), *how]
         with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
             samples = Path(folder) / "samples.npy"
             printed = _printed(device, program, model, [*words, "--samples", samples.name], {samples.name: samples})
@@ -81,14 +90,14 @@ def native(device: Device, program: Path, model: Path, batch: int, pinned: Pinne
         yardstick = max(bench.yardstick_us, 1e-3) * 1e-6
         return Round(times[:, 0], times[:, 1], bench.load_us * 1e-6, bench.peak_bytes, yardstick)
 
-    described = _printed(device, program, model, ["--describe"], {})
+    described = _printed(device, program, model, ["--describe", *how], {})
     return Peer("native", "binary", f"{described.version} {described.kernels}", size, sample, pinned.kind)
 
 
 def cores(pinned: Pinned, threads: int) -> list[str]:
     """bnnt-run's options for one thread on one core, or for several wherever the system puts them."""
     if threads > 1:
-        return ["--threads", str(threads)]
+        return thread_words(threads)
     return [] if pinned.core is None else ["--cpu", str(pinned.core)]
 
 

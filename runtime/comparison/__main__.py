@@ -68,8 +68,9 @@ def main() -> None:
                 print(f"\r{name}: round {number + 1} of {arguments.rounds}", end="", flush=True)
         print()
         results[name] = rows_of(engines, repeats(name))
-        for engine_name, threads, median, least, ratio in results[name]:
-            print(f"  {engine_name:20} {threads} threads {median:12,.1f} µs, least {least:12,.1f}, {ratio:6.2f} x int8")
+        for row in results[name]:
+            times = f"{row.median:12,.1f} µs, least {row.least:12,.1f}, {row.ratio:6.2f} x int8"
+            print(f"  {row.engine:20} {row.threads} threads {times}")
     bench = subprocess.run(
         [build_kernel_programs(host_target()) / "kernel_bench"], capture_output=True, text=True, check=True
     )

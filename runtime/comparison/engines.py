@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,13 +16,15 @@ from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.graph import Graph
 from bnn_toolchain.errors import Unavailable, Unsupported
 from bnn_toolchain.runtime.checks import peers
+from bnn_toolchain.runtime.checks.peers import SECONDS, Pinned
 from bnn_toolchain.runtime.checks.twins import float_twin, int8_twins
+from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.engines.native.library import kernel_sets
 from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import host_target
 
 WORKER = Path(__file__).parent / "openvino_worker.py"
-SECONDS = 0.15  # that one engine runs in one round, at least
+LOCAL, ANYWHERE = Local(), Pinned("", None)
 
 
 @dataclass
@@ -52,14 +53,17 @@ def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engi
     int8 = [folder / f"int8-{scheme}.onnx" for scheme in range(2)]
     for file, twin in zip(int8, int8_twins(graph), strict=True):
         file.write_bytes(twin)
-    reason = ""
+    program = build(host_target()).program
+    reason = f"OpenVINO: no environment with its wheel at {bench_python}: make bench installs one"
     for threads in (1, 2):
         for kernels in kernel_sets() if threads == 1 else kernel_sets()[:1]:
-            yield Engine(f"bnnt {kernels}", threads, _native(binary, kernels, threads))
-        yield Engine("onnxruntime fp32", threads, _stock(real, images, threads))
-        yield _faster([Engine("onnxruntime int8", threads, _stock(file, images, threads)) for file in int8])
+            native = peers.native(LOCAL, program, binary, 1, ANYWHERE, threads, kernels)
+            yield Engine(f"bnnt {kernels}", threads, _as_times(native))
+        stock = [peers.stock("", file.read_bytes(), images, threads) for file in (real, *int8)]
+        yield Engine("onnxruntime fp32", threads, _as_times(stock[0]))
+        yield _faster([Engine("onnxruntime int8", threads, _as_times(peer)) for peer in stock[1:]])
         schemes = []
-        for file in int8:  # one of them may want what it does not have on this CPU
+        for file in int8 if bench_python.exists() else ():  # one of them may want what it does not have on this CPU
             try:
                 schemes.append(Engine("OpenVINO int8", threads, _OpenVino(bench_python, file, images, threads).sample))
             except Unavailable as error:
@@ -84,39 +88,10 @@ def _as_times(peer: peers.Peer) -> Callable[[], NDArray[np.float64]]:
     return sample
 
 
-def _stock(model: Path, images: NDArray[np.uint8], threads: int) -> Callable[[], NDArray[np.float64]]:
-    return _as_times(peers.stock("", model.read_bytes(), images, threads))
-
-
-def _native(model: Path, kernels: str, threads: int) -> Callable[[], NDArray[np.float64]]:
-    program = build(host_target()).program
-
-    def sample() -> NDArray[np.float64]:
-        with tempfile.TemporaryDirectory(prefix="bnnt-") as folder:
-            samples = Path(folder) / "samples.npy"
-            words = [
-                "--bench",
-                str(SECONDS),
-                "--kernels",
-                kernels,
-                "--threads",
-                str(threads),
-                "--samples",
-                str(samples),
-            ]
-            subprocess.run([program, model, *words], check=True, capture_output=True)
-            found: NDArray[np.float64] = np.load(samples) * 1e-9
-        return found
-
-    return sample
-
-
 class _OpenVino:
     """A process of the environment that has OpenVINO; it answers each line with the times of a round."""
 
     def __init__(self, python: Path, model: Path, images: NDArray[np.uint8], threads: int) -> None:
-        if not python.exists():
-            raise Unavailable(f"no environment with its wheel at {python}: make bench installs one")
         np.save(model.with_suffix(".npy"), images)
         words = [model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
         self._process = subprocess.Popen(

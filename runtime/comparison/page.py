@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,19 @@ from bnn_toolchain.runtime.comparison.engines import Engine
 REFERENCE = "onnxruntime int8"
 
 
-def rows_of(engines: Sequence[Engine], repeats: int) -> list[tuple[str, int, float, float, float]]:
-    """Engine, threads, median and least microseconds of one of ``repeats``, and times faster than int8 of onnxruntime
-    on as many threads, the median of the rounds' ratios."""
+@dataclass(frozen=True)
+class Row:
+    """One engine on one network."""
+
+    engine: str
+    threads: int
+    median: float  # microseconds of one image
+    least: float  # the same
+    ratio: float  # times faster than onnxruntime's int8 on as many threads: the median of the rounds' ratios
+
+
+def rows_of(engines: Sequence[Engine], repeats: int) -> list[Row]:
+    """``repeats``: how many of what is compared one image passes; times are of one."""
     rows = []
     for engine in engines:
         times = engine.times() * 1e6 / repeats
@@ -24,43 +36,43 @@ def rows_of(engines: Sequence[Engine], repeats: int) -> list[tuple[str, int, flo
         pairs = zip(reference.rounds, engine.rounds, strict=True)
         ratios = [np.median(a[:, column]) / np.median(b[:, column]) for a, b in pairs]
         ratio = float(np.median(ratios))
-        rows.append((engine.name, engine.threads, float(np.median(times)), float(times.min()), ratio))
+        rows.append(Row(engine.name, engine.threads, float(np.median(times)), float(times.min()), ratio))
     return rows
 
 
-def write_page(
-    folder: Path, name: str, head: Sequence[str], results: Mapping[str, Sequence[tuple[str, int, float, float, float]]]
-) -> Path:
+def write_page(folder: Path, name: str, head: Sequence[str], results: Mapping[str, Sequence[Row]]) -> Path:
     """``name``.md and ``name``.svg in ``folder``."""
     lines = [f"# {head[0]}", "", *head[1:], "", f"![times faster than onnxruntime's int8]({name}.svg)", ""]
     for network, rows in results.items():
         lines += [f"## {network}", "", "| engine | threads | µs median | µs least | times faster than int8 |"]
         lines += ["|---|---|---|---|---|"]
-        lines += [f"| {engine} | {n} | {mid:,.1f} | {low:,.1f} | {ratio:.2f} |" for engine, n, mid, low, ratio in rows]
+        lines += [
+            f"| {row.engine} | {row.threads} | {row.median:,.1f} | {row.least:,.1f} | {row.ratio:.2f} |" for row in rows
+        ]
         lines += [""]
     folder.mkdir(parents=True, exist_ok=True)
     page = folder / f"{name}.md"
     write_atomically(page, "\n".join(lines).encode())
-    _draw(folder / f"{name}.svg", results)
+    write_atomically(folder / f"{name}.svg", _draw(results))
     return page
 
 
-def _draw(file: Path, results: Mapping[str, Sequence[tuple[str, int, float, float, float]]]) -> None:
+def _draw(results: Mapping[str, Sequence[Row]]) -> bytes:
     import matplotlib as mpl
 
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "bnnt"
     from matplotlib import pyplot
 
-    alone = {network: [row for row in rows if row[1] == 1] for network, rows in results.items()}
-    engines = list(dict.fromkeys(row[0] for rows in alone.values() for row in rows))
+    alone = {network: [row for row in rows if row.threads == 1] for network, rows in results.items()}
+    engines = list(dict.fromkeys(row.engine for rows in alone.values() for row in rows))
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.16 * sum(len(rows) + 1 for rows in alone.values())))
     colours = dict(zip(engines, pyplot.get_cmap("tab10").colors, strict=False))
     position, ticks = 0.0, []
     for network, rows in alone.items():
         first = position
-        for engine, _, _, _, ratio in rows:
-            axes.barh(position, ratio, color=colours[engine], label=engine)
+        for row in rows:
+            axes.barh(position, row.ratio, color=colours[row.engine], label=row.engine)
             position -= 1
         ticks.append(((first + position + 1) / 2, network))
         position -= 1
@@ -71,5 +83,7 @@ def _draw(file: Path, results: Mapping[str, Sequence[tuple[str, int, float, floa
     axes.axvline(1, color="grey", linewidth=0.8)
     axes.set_xlabel("times faster than onnxruntime's int8, one thread")
     figure.tight_layout()
-    figure.savefig(file, metadata={"Date": None})
+    drawn = BytesIO()
+    figure.savefig(drawn, format="svg", metadata={"Date": None})
     pyplot.close(figure)
+    return drawn.getvalue()

@@ -160,6 +160,33 @@ void convolution(const Kernels &set, size_t side, size_t channels, size_t kernel
                    .to = bits,
                    .pixel = pixel});
   });
+  if (pixel % set.word == 0) { // by rows of sums and a pass of thresholds: what serves where this kernel does not fit
+    const size_t stride = round_up(channels, set.block);
+    uint8_t *words = memory<uint8_t>(stride * kernel * kernel * pixel, 1);
+    int32_t *sums = memory<int32_t>(side * stride, 0), *taus = memory<int32_t>(stride, 0);
+    measure(set.bits_name, shape, macs, peak, [&] {
+      for (size_t y = 0; y < side; ++y) {
+        set.disagreements({.first = image + y * line,
+                           .count = side,
+                           .pixel_step = pixel,
+                           .run_step = line,
+                           .runs = kernel,
+                           .run = kernel * pixel / set.word,
+                           .weights = words,
+                           .blocks = stride / set.block,
+                           .base = 0,
+                           .shift = 1,
+                           .bases = nullptr,
+                           .out = sums,
+                           .stride = stride});
+        for (size_t x = 0; x < side; ++x)
+          set.threshold(sums + x * stride, taus, flips, static_cast<int64_t>(channels), bits + (y * side + x) * pixel);
+      }
+    });
+    free(words);
+    free(sums);
+    free(taus);
+  }
   free(image);
   free(rows);
   free(expanded);
