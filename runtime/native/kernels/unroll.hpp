@@ -8,3 +8,6 @@
 #define BNNT_UNROLL _Pragma("GCC unroll 16")
 #define BNNT_KEEP_ROLLED _Pragma("GCC unroll 1")
 #endif
+
+// Functions whose arrays are registers.
+#define BNNT_INLINE inline __attribute__((always_inline))

@@ -34,10 +34,10 @@ struct Vector {
   static Type shift_left_4(Type x) { return _mm256_slli_epi16(x, 4); }
   static Type shift_left_8(Type x) { return _mm256_slli_epi16(x, 8); }
   static Type shift_right_8(Type x) { return _mm256_srli_epi16(x, 8); }
-  // A product, because shifts take turns with lookups where products do not.
-  static Type shift_right_4(Type x) { return _mm256_mulhi_epu16(x, _mm256_set1_epi16(1 << 12)); }
-
-  static Type add_high(Type h, Type sum) { return add8(h, shift_right_4(sum)); }
+  static Type shift_right_4(Type x) { return _mm256_srli_epi16(x, 4); }
+  // The same as a product, because shifts take turns with lookups where products do not.
+  static Type high_factor() { return _mm256_set1_epi16(1 << 12); }
+  static Type high(Type x, Type factor) { return _mm256_mulhi_epu16(x, factor); }
 
   // Undoes what leaked from the odd bytes into the even ones: s and h become the counts of the two pixels.
   static void separate(Type &s, Type &h) {

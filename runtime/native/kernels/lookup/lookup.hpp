@@ -14,6 +14,7 @@
 #pragma once
 
 #include "../convolution.hpp"
+#include "../unroll.hpp"
 
 namespace bnnt {
 
@@ -82,9 +83,11 @@ template <class V> struct Counts {
 // Adds `triples` triples of lookups of `pairs` spots in `vectors` vectors. Where one spot reads the weights they are
 // operands in memory; several share each vector that is loaded.
 template <class V, int pairs, int vectors>
-inline __attribute__((always_inline)) void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weights,
-                                                   size_t triples, typename V::Type (&s)[pairs][vectors],
-                                                   typename V::Type (&h)[pairs][vectors]) {
+BNNT_INLINE void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weights, size_t triples,
+                         typename V::Type (&s)[pairs][vectors], typename V::Type (&h)[pairs][vectors]) {
+  typename V::Type factor = V::high_factor();
+  if constexpr (pairs == 1)
+    V::keep(factor);
 #if defined(__clang__)
 #pragma clang loop unroll_count(2)
 #endif
@@ -92,54 +95,62 @@ inline __attribute__((always_inline)) void look_up(const uint16_t *const (&x)[pa
     typename V::Type sum[pairs][vectors];
     if constexpr (pairs == 1) {
       typename V::Type table[lookups];
+      BNNT_UNROLL
       for (size_t l = 0; l < lookups; ++l)
         table[l] = V::table(lookup_tables.entries + x[0][lookups * t + l]);
+      BNNT_UNROLL
       for (int v = 0; v < vectors; ++v) {
         const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
         sum[0][v] = V::add8(V::add8(V::look_up(table[0], V::read(w)), V::look_up(table[1], V::read(w + V::bytes))),
                             V::look_up(table[2], V::read(w + 2 * V::bytes)));
       }
     } else {
+      BNNT_UNROLL
       for (size_t l = 0; l < lookups; ++l) {
         typename V::Type table[pairs];
+        BNNT_UNROLL
         for (int p = 0; p < pairs; ++p)
           table[p] = V::table(lookup_tables.entries + x[p][lookups * t + l]);
+        BNNT_UNROLL
         for (int v = 0; v < vectors; ++v) {
           typename V::Type w = V::read(weights + (static_cast<size_t>(v) * lookups + l) * V::bytes);
           V::keep(w);
+          BNNT_UNROLL
           for (int p = 0; p < pairs; ++p)
             sum[p][v] = l == 0 ? V::look_up(table[p], w) : V::add8(sum[p][v], V::look_up(table[p], w));
         }
       }
     }
+    BNNT_UNROLL
     for (int p = 0; p < pairs; ++p)
-      for (int v = 0; v < vectors; ++v) {
-        s[p][v] = V::add8(s[p][v], sum[p][v]);
-        h[p][v] = V::add_high(h[p][v], sum[p][v]);
-      }
+      BNNT_UNROLL
+    for (int v = 0; v < vectors; ++v) {
+      s[p][v] = V::add8(s[p][v], sum[p][v]);
+      h[p][v] = V::add8(h[p][v], pairs == 1 ? V::high(sum[p][v], factor) : V::shift_right_4(sum[p][v]));
+    }
   }
 }
 
 // The one or two lookups behind the last triple of a run.
 template <class V, int pairs, int vectors>
-inline __attribute__((always_inline)) void look_up_rest(const uint16_t *const (&x)[pairs], const uint8_t *weights,
-                                                        size_t rest, typename V::Type (&s)[pairs][vectors],
-                                                        typename V::Type (&h)[pairs][vectors]) {
+BNNT_INLINE void look_up_rest(const uint16_t *const (&x)[pairs], const uint8_t *weights, size_t rest,
+                              typename V::Type (&s)[pairs][vectors], typename V::Type (&h)[pairs][vectors]) {
+  BNNT_UNROLL
   for (int p = 0; p < pairs; ++p)
-    for (int v = 0; v < vectors; ++v) {
-      const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
-      typename V::Type sum = V::look_up(V::table(lookup_tables.entries + x[p][0]), V::read(w));
-      if (rest == 2)
-        sum = V::add8(sum, V::look_up(V::table(lookup_tables.entries + x[p][1]), V::read(w + V::bytes)));
-      s[p][v] = V::add8(s[p][v], sum);
-      h[p][v] = V::add_high(h[p][v], sum);
-    }
+    BNNT_UNROLL
+  for (int v = 0; v < vectors; ++v) {
+    const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
+    typename V::Type sum = V::look_up(V::table(lookup_tables.entries + x[p][0]), V::read(w));
+    if (rest == 2)
+      sum = V::add8(sum, V::look_up(V::table(lookup_tables.entries + x[p][1]), V::read(w + V::bytes)));
+    s[p][v] = V::add8(s[p][v], sum);
+    h[p][v] = V::add8(h[p][v], V::shift_right_4(sum));
+  }
 }
 
 // Where in the runs of a window some triples begin.
 struct Stretch {
   size_t run, triple, count;
-  bool first, last; // of the window
 };
 
 template <class V> struct Lookups {
@@ -150,16 +161,20 @@ template <class V> struct Lookups {
   explicit Lookups(const Convolution &of)
       : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
 
-  // A stretch of `pairs` windows; their counts go to `counts`, or, where they are whole, to the result.
-  template <int pairs, int vectors> void windows(const Spot *spots, const Stretch &stretch, const uint8_t *weights,
-                                                 size_t output, Counts<V> *counts) const {
+  // A stretch of `pairs` windows, the first or a later one; their counts go to `counts` or, of the last one, to the
+  // result.
+  template <bool first, bool last, int pairs, int vectors> void
+  windows(const Spot *spots, const Stretch &stretch, const uint8_t *weights, size_t output, Counts<V> *counts) const {
     Type s[pairs][vectors], h[pairs][vectors];
+    BNNT_UNROLL
     for (int p = 0; p < pairs; ++p)
-      for (int v = 0; v < vectors; ++v)
-        s[p][v] = h[p][v] = V::zero();
+      BNNT_UNROLL
+    for (int v = 0; v < vectors; ++v)
+      s[p][v] = h[p][v] = V::zero();
     size_t run = stretch.run, triple = stretch.triple;
     for (size_t left = stretch.count; left > 0; ++run, triple = 0) {
       const uint16_t *x[pairs];
+      BNNT_UNROLL
       for (int p = 0; p < pairs; ++p)
         x[p] = reinterpret_cast<const uint16_t *>(job.image + spots[p].first + job.runs[run]) + lookups * triple;
       const size_t count = left < triples - triple ? left : triples - triple;
@@ -170,44 +185,80 @@ template <class V> struct Lookups {
       left -= count;
       if (!ends)
         continue;
+      BNNT_UNROLL
       for (int p = 0; p < pairs; ++p)
         x[p] += lookups * whole;
       look_up_rest<V, pairs, vectors>(x, weights - vectors * lookups * V::bytes, rest, s, h);
     }
-    for (int p = 0; p < pairs; ++p)
+    // Copies, because a store of bytes might change what `job` holds.
+    const size_t outputs = job.outputs, size = job.pixel;
+    const int16_t *limits = job.limits;
+    const uint8_t *flips = job.flips;
+    uint8_t *to = job.to;
+    const int32_t base = job.base;
+    BNNT_UNROLL
+    for (int p = 0; p < pairs; ++p) {
+      const int16_t *lacks[2] = {};
+      uint8_t *pixels[2] = {};
+      if (last) {
+        BNNT_UNROLL
+        for (int i = 0; i < 2; ++i) {
+          lacks[i] = lacks_of(spots[p], i, 0);
+          pixels[i] = to + spots[p].out[i] * size;
+        }
+      }
+      BNNT_UNROLL
       for (int v = 0; v < vectors; ++v) {
         V::separate(s[p][v], h[p][v]);
         Counts<V> now = {{s[p][v], h[p][v]}, {V::shift_right_8(s[p][v]), V::shift_right_8(h[p][v])}};
         Counts<V> &before = counts[p * vectors + v];
-        for (int i = 0; i < 2 && !stretch.first; ++i) {
-          now.even[i] = V::add16(now.even[i], before.even[i]);
-          now.odd[i] = V::add16(now.odd[i], before.odd[i]);
+        if (!first) {
+          BNNT_UNROLL
+          for (int i = 0; i < 2; ++i) {
+            now.even[i] = V::add16(now.even[i], before.even[i]);
+            now.odd[i] = V::add16(now.odd[i], before.odd[i]);
+          }
         }
-        const size_t from = output + static_cast<size_t>(v) * V::bytes;
-        if (!stretch.last || job.pooled)
+        const size_t at = output + static_cast<size_t>(v) * V::bytes;
+        if (!last) {
           before = now;
-        else if (from < job.outputs)
-          finish(spots[p], now, from);
+          continue;
+        }
+        if (at >= outputs)
+          continue;
+        BNNT_UNROLL
+        for (int i = 1; i >= 0; --i) { // a spot of one pixel has a second one without meaning in the same place
+          Type even, odd;
+          count_of(now, i, lacks[i] == nullptr ? nullptr : lacks[i] + at, even, odd);
+          if (limits != nullptr)
+            put_bits(pixels[i] + at / 8, even, odd, limits + at, flips + at / 8, outputs - at);
+          else
+            put_accumulators(reinterpret_cast<int32_t *>(pixels[i]) + at, even, odd, base, outputs - at);
+        }
       }
+    }
   }
 
   // The whole counts of one pixel of a spot.
-  void count_of(const Spot &spot, const Counts<V> &counts, int pixel, size_t output, Type &even, Type &odd) const {
+  BNNT_INLINE static void count_of(const Counts<V> &counts, int pixel, const int16_t *lacks, Type &even, Type &odd) {
     odd = counts.odd[pixel];
     even = V::sub16(counts.even[pixel], V::shift_left_8(odd));
-    if (job.borders == nullptr || spot.border[pixel] == 0)
+    if (lacks == nullptr)
       return;
-    const int16_t *lacks = job.borders + spot.border[pixel] * job.border_stride + output;
     even = V::add16(even, V::read(lacks));
     odd = V::add16(odd, V::read(lacks + V::bytes / 2));
   }
 
-  void put_bits(size_t pixel, Type even, Type odd, size_t output) const {
-    const int16_t *limit = job.limits + output;
-    const size_t left = job.outputs - output;
-    const uint64_t flips = load<uint64_t>(job.flips + output / 8);
-    const uint64_t bits = V::above(even, V::read(limit), odd, V::read(limit + V::bytes / 2)) ^ flips;
-    uint8_t *to = job.to + pixel * job.pixel + output / 8;
+  // What the counts of one pixel of a spot lack; null: nothing.
+  BNNT_INLINE const int16_t *lacks_of(const Spot &spot, int pixel, size_t output) const {
+    if (job.borders == nullptr || spot.border[pixel] == 0)
+      return nullptr;
+    return job.borders + spot.border[pixel] * job.border_stride + output;
+  }
+
+  BNNT_INLINE static void put_bits(uint8_t *to, Type even, Type odd, const int16_t *limit, const uint8_t *flips,
+                                   size_t left) {
+    const uint64_t bits = V::above(even, V::read(limit), odd, V::read(limit + V::bytes / 2)) ^ load<uint64_t>(flips);
     if (left >= V::bytes)
       __builtin_memcpy(to, &bits, V::bytes / 8);
     else
@@ -215,40 +266,28 @@ template <class V> struct Lookups {
         to[i] = static_cast<uint8_t>(bits >> 8 * i);
   }
 
-  void put_accumulators(size_t pixel, Type even, Type odd, size_t output) const {
-    int32_t *to = reinterpret_cast<int32_t *>(job.to + pixel * job.pixel) + output;
-    const size_t left = job.outputs - output;
+  BNNT_INLINE static void put_accumulators(int32_t *to, Type even, Type odd, int32_t base, size_t left) {
     if (left >= V::bytes)
-      return V::put_accumulators(even, odd, job.base, to);
+      return V::put_accumulators(even, odd, base, to);
     int32_t whole[V::bytes];
-    V::put_accumulators(even, odd, job.base, whole);
+    V::put_accumulators(even, odd, base, whole);
     __builtin_memcpy(to, whole, left * sizeof(int32_t));
-  }
-
-  void finish(const Spot &spot, const Counts<V> &counts, size_t output) const {
-    for (int pixel = 0; pixel < (spot.out[1] == spot.out[0] ? 1 : 2); ++pixel) {
-      Type even, odd;
-      count_of(spot, counts, pixel, output, even, odd);
-      if (job.limits != nullptr)
-        put_bits(spot.out[pixel], even, odd, output);
-      else
-        put_accumulators(spot.out[pixel], even, odd, output);
-    }
   }
 
   // Two spots of two pixels each become one: the largest accumulator is the smallest count.
   template <int vectors> void pool(const Spot *spots, size_t count, const Counts<V> *counts, size_t output) const {
     for (size_t i = 0; i < count; i += 2)
-      for (size_t v = 0; v < vectors && output + v * V::bytes < job.outputs; ++v) {
+      for (size_t v = 0, at = output; v < vectors && at < job.outputs; ++v, at += V::bytes) {
         Type even, odd;
         for (int part = 0; part < 4; ++part) {
           const size_t spot = i + static_cast<size_t>(part / 2);
           Type e, o;
-          count_of(spots[spot], counts[spot * vectors + v], part % 2, output + v * V::bytes, e, o);
+          count_of(counts[spot * vectors + v], part % 2, lacks_of(spots[spot], part % 2, at), e, o);
           even = part == 0 ? e : V::min16(even, e);
           odd = part == 0 ? o : V::min16(odd, o);
         }
-        put_bits(spots[i].out[0], even, odd, output + v * V::bytes);
+        put_bits(job.to + spots[i].out[0] * job.pixel + at / 8, even, odd, job.limits + at, job.flips + at / 8,
+                 job.outputs - at);
       }
   }
 
@@ -264,13 +303,20 @@ template <class V> struct Lookups {
       const Spot *spots = job.spots + first;
       for (size_t part = 0; part < parts; ++part) {
         const size_t begin = all * part / parts, end = all * (part + 1) / parts;
-        const Stretch now{begin / triples, begin % triples, end - begin, part == 0, part + 1 == parts};
+        const Stretch now{begin / triples, begin % triples, end - begin};
         const uint8_t *w = weights + begin * vectors * lookups * V::bytes;
-        size_t i = 0;
-        for (; i + pairs <= count; i += pairs)
-          windows<pairs, vectors>(spots + i, now, w, output, counts + i * vectors);
-        for (; pairs > 1 && i < count; ++i)
-          windows<1, vectors>(spots + i, now, w, output, counts + i * vectors);
+        const auto sweep = [&]<bool first, bool last> {
+          size_t i = 0;
+          for (; i + pairs <= count; i += pairs)
+            windows<first, last, pairs, vectors>(spots + i, now, w, output, counts + i * vectors);
+          for (; pairs > 1 && i < count; ++i)
+            windows<first, last, 1, vectors>(spots + i, now, w, output, counts + i * vectors);
+        };
+        const bool last = part + 1 == parts && !job.pooled;
+        if (part == 0)
+          last ? sweep.template operator()<true, true>() : sweep.template operator()<true, false>();
+        else
+          last ? sweep.template operator()<false, true>() : sweep.template operator()<false, false>();
       }
       if (job.pooled)
         pool<vectors>(spots, count, counts, output);
