@@ -7,6 +7,7 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "unroll.hpp"
 #include "vectors.hpp"
 
 namespace bnnt {
@@ -29,23 +30,25 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
   static Vector read(const float *from) { return load<Vector>(from); }
 
   // Adds `count` inputs of `tile` pixels, `step` floats apart, to `together` blocks; `ones`: inputs that are all 1.
-  template <bool ones, int tile, int together> inline __attribute__((always_inline)) void
+  template <bool ones, int tile, int together> BNNT_INLINE void
   add(const float *x, int64_t step, const float *weight, int64_t count, Vector (&sum)[tile][together * vectors]) const {
     const float *pixel[tile];
     for (int p = 0; !ones && p < tile; ++p)
       pixel[p] = x + p * step;
-    for (int64_t i = 0; i < count; ++i, weight += lanes)
-      for (int b = 0; b < together; ++b)
-        for (int v = 0; v < vectors; ++v) {
-          const Vector w = read(weight + b * block_size + v * width);
-          for (int p = 0; p < tile; ++p) {
-            Vector &s = sum[p][b * vectors + v];
-            if constexpr (ones)
-              s = s + w;
-            else
-              s = s + pixel[p][i] * w;
-          }
-        }
+    for (int64_t i = 0; i < count; ++i, weight += lanes) {
+      Vector w[together * vectors];
+      BNNT_UNROLL
+      for (int v = 0; v < together * vectors; ++v)
+        w[v] = read(weight + v / vectors * block_size + v % vectors * width);
+      BNNT_UNROLL
+      for (int p = 0; p < tile; ++p)
+        BNNT_UNROLL
+      for (int v = 0; v < together * vectors; ++v)
+        if constexpr (ones)
+          sum[p][v] = sum[p][v] + w[v];
+        else
+          sum[p][v] = sum[p][v] + pixel[p][i] * w[v];
+    }
   }
 
   // Columns [column, column + tile) of `together` blocks of group g. Of several columns no window reaches beyond a side
@@ -53,9 +56,11 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
   template <int tile, int together> void sum(int64_t g, int64_t block, int64_t column, bool inside) const {
     const int64_t first = g * layer.blocked + block * lanes;
     Vector sum[tile][together * vectors];
+    BNNT_UNROLL
     for (int p = 0; p < tile; ++p)
-      for (int v = 0; v < together * vectors; ++v)
-        sum[p][v] = layer.bias == nullptr ? Vector{} : read(layer.bias + first + v * width);
+      BNNT_UNROLL
+    for (int v = 0; v < together * vectors; ++v)
+      sum[p][v] = layer.bias == nullptr ? Vector{} : read(layer.bias + first + v * width);
     const float *weight = reinterpret_cast<const float *>(layer.weights) + first * layer.weights_of_one();
     const int64_t left = column * window.strides[1] - window.pads[1], step = window.strides[1] * channels;
     const bool side_by_side = layer.group == 1 && window.dilations[1] == 1; // the taps of a row
