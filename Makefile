@@ -30,9 +30,10 @@ bench: .venv/.test .venv-bench/.made
 bench-arm: .venv/.test
 	$(BIN)/python -m bnn_toolchain.runtime.comparison.arm
 
-.venv-bench/.made:
+.venv-bench/.made: .venv/.test
 	$(PYTHON) -m venv .venv-bench
 	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install openvino numpy
+	-$(BIN)/bnnt setup lce
 	touch $@
 
 # mypy cannot follow an editable installation of mapped folders, so it reads a plain one.

@@ -305,7 +305,7 @@ template <class V> struct Lookups {
         const size_t begin = all * part / parts, end = all * (part + 1) / parts;
         const Stretch now{begin / triples, begin % triples, end - begin};
         const uint8_t *w = weights + begin * vectors * lookups * V::bytes;
-        const auto sweep = [&]<bool first, bool last> {
+        const auto sweep = [&]<bool first, bool last>() {
           size_t i = 0;
           for (; i + pairs <= count; i += pairs)
             windows<first, last, pairs, vectors>(spots + i, now, w, output, counts + i * vectors);
