@@ -92,6 +92,18 @@ MUTATIONS = (
         HERE,
     ),
     Mutation(
+        f"{KERNELS}/avx2/lookup.cpp",
+        "return _mm256_set1_epi16(1 << 12);",
+        "return _mm256_set1_epi16(1 << 11);",
+        HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/lookup/lookup.hpp",
+        "for (int i = 1; i >= 0; --i) { // a spot",
+        "for (int i = 0; i < 2; ++i) { // a spot",
+        HERE,
+    ),
+    Mutation(
         f"{KERNELS}/lookup/lookup.hpp",
         "even = part == 0 ? e : V::min16(even, e);",
         "even = e;",

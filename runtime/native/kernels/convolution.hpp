@@ -19,7 +19,7 @@ constexpr int64_t most_window_bits = 0x7fff;
 // behind each other, and its place is the first one's.
 struct Spot {
   uint32_t first;     // where the window begins, bytes of the expanded image
-  uint32_t out[2];    // pixels of the result; the second one may be the first again, and is then not written
+  uint32_t out[2];    // pixels of the result; where the second one is the first again, the first one's result stands
   uint32_t border[2]; // rows of Convolution::borders
 };
 

@@ -41,13 +41,14 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
       for (int v = 0; v < together * vectors; ++v)
         w[v] = read(weight + v / vectors * block_size + v % vectors * width);
       BNNT_UNROLL
-      for (int p = 0; p < tile; ++p)
+      for (int p = 0; p < tile; ++p) { // outside, so that a pixel is read once and a tile fits the registers
         BNNT_UNROLL
-      for (int v = 0; v < together * vectors; ++v)
-        if constexpr (ones)
-          sum[p][v] = sum[p][v] + w[v];
-        else
-          sum[p][v] = sum[p][v] + pixel[p][i] * w[v];
+        for (int v = 0; v < together * vectors; ++v)
+          if constexpr (ones)
+            sum[p][v] = sum[p][v] + w[v];
+          else
+            sum[p][v] = sum[p][v] + pixel[p][i] * w[v];
+      }
     }
   }
 
@@ -57,10 +58,11 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
     const int64_t first = g * layer.blocked + block * lanes;
     Vector sum[tile][together * vectors];
     BNNT_UNROLL
-    for (int p = 0; p < tile; ++p)
+    for (int p = 0; p < tile; ++p) {
       BNNT_UNROLL
-    for (int v = 0; v < together * vectors; ++v)
-      sum[p][v] = layer.bias == nullptr ? Vector{} : read(layer.bias + first + v * width);
+      for (int v = 0; v < together * vectors; ++v)
+        sum[p][v] = layer.bias == nullptr ? Vector{} : read(layer.bias + first + v * width);
+    }
     const float *weight = reinterpret_cast<const float *>(layer.weights) + first * layer.weights_of_one();
     const int64_t left = column * window.strides[1] - window.pads[1], step = window.strides[1] * channels;
     const bool side_by_side = layer.group == 1 && window.dilations[1] == 1; // the taps of a row

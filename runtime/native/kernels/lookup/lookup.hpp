@@ -13,67 +13,14 @@
 // `V::separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
 #pragma once
 
-#include "../convolution.hpp"
 #include "../unroll.hpp"
+#include "layout.hpp"
 
 namespace bnnt {
 
-// 256 tables of 16 bytes; the number of a table is a + 16 * b.
-struct LookupTables {
-  alignas(64) uint8_t entries[256 * 16];
-};
-
-extern const LookupTables lookup_tables;
-
 namespace {
 
-constexpr size_t lookups = 3;       // that are added before the fields are separated
 constexpr size_t most_triples = 21; // of lookups, before a byte of counts overflows
-
-// One group of outputs of `vectors` vectors. Weights lie as [run][triple][vector][lookup][byte].
-template <class V> constexpr size_t vectors_of(size_t outputs) {
-  return outputs > 3 * V::bytes ? 4 : outputs > V::bytes ? 2 : 1;
-}
-
-inline size_t triples_of(size_t run_bytes) { return (2 * run_bytes + lookups - 1) / lookups; }
-
-// Which 16-bit element of the counts holds an output: even bytes first, then odd ones.
-template <class V> size_t element_of(size_t output) {
-  const size_t byte = V::byte_of(output % V::bytes);
-  return output / V::bytes * V::bytes + byte % 2 * (V::bytes / 2) + byte / 2;
-}
-
-// Two pixels' bytes become offsets of tables, two for each byte, the one of the lower four bits first.
-inline void expand_lookups(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to) {
-  for (size_t i = 0; i < bytes; ++i) {
-    const uint16_t offsets[] = {static_cast<uint16_t>((a[i] & 15) << 4 | (b[i] & 15) << 8),
-                                static_cast<uint16_t>((a[i] >> 4) << 4 | (b[i] >> 4) << 8)};
-    __builtin_memcpy(to + 4 * i, offsets, sizeof offsets);
-  }
-}
-
-template <class V> size_t lookup_weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
-  return round_up(outputs, V::bytes) * runs * triples_of(run_bytes) * lookups;
-}
-
-template <class V> void pack_lookups(const SignRows &rows, uint8_t *to) {
-  const size_t triples = triples_of(rows.run_bytes);
-  for (size_t first = 0, vectors; first < rows.outputs; first += vectors * V::bytes) {
-    vectors = vectors_of<V>(rows.outputs - first);
-    for (size_t r = 0; r < rows.runs; ++r)
-      for (size_t t = 0; t < triples; ++t)
-        for (size_t v = 0; v < vectors; ++v)
-          for (size_t l = 0; l < lookups; ++l, to += V::bytes) {
-            const size_t nibble = t * lookups + l, at = nibble / 2, output = first + v * V::bytes;
-            if (at >= rows.run_bytes || output >= rows.outputs)
-              continue;
-            const size_t count = rows.outputs - output < V::bytes ? rows.outputs - output : V::bytes;
-            const uint8_t *from = rows.first(output, r, at), mask = rows.mask(at);
-            for (size_t o = 0; o < count; ++o, from += rows.row())
-              to[V::byte_of(o)] = (*from & mask) >> nibble % 2 * 4 & 15;
-          }
-  }
-}
 
 // Counts of 16 bits of one spot and one vector of outputs: the even and the odd bytes' outputs of each pixel.
 template <class V> struct Counts {
@@ -122,9 +69,8 @@ BNNT_INLINE void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weigh
       }
     }
     BNNT_UNROLL
-    for (int p = 0; p < pairs; ++p)
-      BNNT_UNROLL
-    for (int v = 0; v < vectors; ++v) {
+    for (int i = 0; i < pairs * vectors; ++i) {
+      const int p = i / vectors, v = i % vectors;
       s[p][v] = V::add8(s[p][v], sum[p][v]);
       h[p][v] = V::add8(h[p][v], pairs == 1 ? V::high(sum[p][v], factor) : V::shift_right_4(sum[p][v]));
     }
@@ -136,9 +82,8 @@ template <class V, int pairs, int vectors>
 BNNT_INLINE void look_up_rest(const uint16_t *const (&x)[pairs], const uint8_t *weights, size_t rest,
                               typename V::Type (&s)[pairs][vectors], typename V::Type (&h)[pairs][vectors]) {
   BNNT_UNROLL
-  for (int p = 0; p < pairs; ++p)
-    BNNT_UNROLL
-  for (int v = 0; v < vectors; ++v) {
+  for (int i = 0; i < pairs * vectors; ++i) {
+    const int p = i / vectors, v = i % vectors;
     const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
     typename V::Type sum = V::look_up(V::table(lookup_tables.entries + x[p][0]), V::read(w));
     if (rest == 2)
@@ -161,16 +106,13 @@ template <class V> struct Lookups {
   explicit Lookups(const Convolution &of)
       : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
 
-  // A stretch of `pairs` windows, the first or a later one; their counts go to `counts` or, of the last one, to the
-  // result.
-  template <bool first, bool last, int pairs, int vectors> void
-  windows(const Spot *spots, const Stretch &stretch, const uint8_t *weights, size_t output, Counts<V> *counts) const {
-    Type s[pairs][vectors], h[pairs][vectors];
+  // The lookups of a stretch of `pairs` windows, in bytes that leak into each other.
+  template <int pairs, int vectors> BNNT_INLINE void look_up_stretch(const Spot *spots, const Stretch &stretch,
+                                                                     const uint8_t *weights, Type (&s)[pairs][vectors],
+                                                                     Type (&h)[pairs][vectors]) const {
     BNNT_UNROLL
-    for (int p = 0; p < pairs; ++p)
-      BNNT_UNROLL
-    for (int v = 0; v < vectors; ++v)
-      s[p][v] = h[p][v] = V::zero();
+    for (int i = 0; i < pairs * vectors; ++i)
+      s[i / vectors][i % vectors] = h[i / vectors][i % vectors] = V::zero();
     size_t run = stretch.run, triple = stretch.triple;
     for (size_t left = stretch.count; left > 0; ++run, triple = 0) {
       const uint16_t *x[pairs];
@@ -190,6 +132,14 @@ template <class V> struct Lookups {
         x[p] += lookups * whole;
       look_up_rest<V, pairs, vectors>(x, weights - vectors * lookups * V::bytes, rest, s, h);
     }
+  }
+
+  // A stretch of `pairs` windows, the first or a later one; their counts go to `counts` or, of the last one, to the
+  // result.
+  template <bool first, bool last, int pairs, int vectors> void
+  windows(const Spot *spots, const Stretch &stretch, const uint8_t *weights, size_t output, Counts<V> *counts) const {
+    Type s[pairs][vectors], h[pairs][vectors];
+    look_up_stretch<pairs, vectors>(spots, stretch, weights, s, h);
     // Copies, because a store of bytes might change what `job` holds.
     const size_t outputs = job.outputs, size = job.pixel;
     const int16_t *limits = job.limits;

@@ -1,4 +1,4 @@
-#include "lookup.hpp"
+#include "layout.hpp"
 
 namespace bnnt {
 
