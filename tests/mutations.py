@@ -93,14 +93,14 @@ MUTATIONS = (
     ),
     Mutation(
         f"{KERNELS}/avx2/lookup.cpp",
-        "return _mm256_set1_epi16(1 << 12);",
-        "return _mm256_set1_epi16(1 << 11);",
+        "static Type high_factor() { return _mm256_set1_epi16(1 << 12); }",
+        "static Type high_factor() { return _mm256_set1_epi16(1 << 11); }",
         HERE,
     ),
     Mutation(
         f"{KERNELS}/lookup/lookup.hpp",
-        "for (int i = 1; i >= 0; --i) { // a spot",
-        "for (int i = 0; i < 2; ++i) { // a spot",
+        "for (int i = 1; i >= 0; --i) { // a spot of one pixel has a second one without meaning in the same place",
+        "for (int i = 0; i < 2; ++i) {",
         HERE,
     ),
     Mutation(
