@@ -148,7 +148,13 @@ MUTATIONS = (
         "return left >= 0 && left < job.width;",
         HERE,
     ),
-    Mutation(f"{KERNELS}/rows.hpp", "return a != a ? a : a > b ? a : b;", "return a > b ? a : b;", HERE),
+    Mutation(
+        f"{KERNELS}/rows.hpp",
+        "most[v] = a != a ? a : a > b ? a : b; // NaN stays",
+        "most[v] = a > b ? a : b;",
+        HERE,
+    ),
+    Mutation(f"{KERNELS}/rows.hpp", "repeated[0][i] = scales[i % channels];", "repeated[0][i] = scales[0];", HERE),
     Mutation(
         f"{KERNELS}/tiles.hpp",
         "for (; p + tile <= job.count; p += tile)",

@@ -36,13 +36,7 @@ void pixel_input(const Call &call, const Part &part) {
 
 void pixel_normalize(const Call &call, const Part &part) {
   const RowsHere<uint8_t, float> rows(call, part);
-  const uint8_t *from = rows.from;
-  float *to = rows.to;
-  for (size_t p = 0; p < rows.pixels; ++p)
-    for (size_t c = 0; c < rows.channels; ++c) {
-      const float centred = static_cast<float>(*from++) - call.node.shifts[c];
-      *to++ = centred * call.node.scales[c];
-    }
+  kernels_of(call).normalize(rows.from, rows.pixels, rows.channels, call.node.scales, call.node.shifts, rows.to);
 }
 
 void sign(const Call &call, const Part &part) {
@@ -134,34 +128,28 @@ void average(const Call &call, const Part &) {
 
 namespace {
 
-void maximum_of_bits(uint8_t *to, const uint8_t *from, size_t count) { // bit 1 is -1
-  for (size_t i = 0; i < count; ++i)
-    to[i] &= from[i];
+// Pixel after pixel, each by `maximum(to, from, count)`.
+template <class T, class Maximum> void each_pixel(const Under<T> &window, size_t width, T *to, Maximum &&maximum) {
+  __builtin_memcpy(to, window.first, width * sizeof(T));
+  for (size_t y = 0; y < window.rows; ++y)
+    for (size_t x = y == 0 ? 1 : 0; x < window.columns; ++x)
+      maximum(to, window.first + y * window.line + x * width, width);
 }
 
-// `width` elements a pixel; every window holds at least one pixel of the image.
-template <class T>
-void pool(const Call &call, const Part &part, int64_t width, void (*maximum)(T *, const T *, size_t)) {
+// `width` numbers a pixel; every window holds at least one pixel of the image.
+template <class T, class Largest> void pool(const Call &call, const Part &part, int64_t width, Largest &&largest) {
   const Window &window = call.node.pool;
   const Value &x = call.x;
-  const size_t count = static_cast<size_t>(width);
+  const auto size = [](int64_t from, int64_t to) { return static_cast<size_t>(to - from); };
   T *to = call.out<T>() + part.begin * call.result.width * width;
   for (int64_t row = part.begin; row < part.end; ++row) {
-    const int64_t top = row * window.strides[0] - window.pads[0];
+    const int64_t top = row * window.strides[0] - window.pads[0], first = top > 0 ? top : 0;
     const int64_t bottom = top + window.kernel[0] < x.height ? top + window.kernel[0] : x.height;
     for (int64_t column = 0; column < call.result.width; ++column, to += width) {
-      const int64_t left = column * window.strides[1] - window.pads[1];
+      const int64_t left = column * window.strides[1] - window.pads[1], start = left > 0 ? left : 0;
       const int64_t right = left + window.kernel[1] < x.width ? left + window.kernel[1] : x.width;
-      bool started = false;
-      for (int64_t y = top > 0 ? top : 0; y < bottom; ++y)
-        for (int64_t at = left > 0 ? left : 0; at < right; ++at) {
-          const T *pixel = call.in<T>() + (y * x.width + at) * width;
-          if (started)
-            maximum(to, pixel, count);
-          else
-            __builtin_memcpy(to, pixel, count * sizeof(T));
-          started = true;
-        }
+      const T *pixel = call.in<T>() + (first * x.width + start) * width;
+      largest(Under<T>{pixel, size(first, bottom), size(start, right), size(0, x.width * width)}, size(0, width), to);
     }
   }
 }
@@ -169,12 +157,18 @@ void pool(const Call &call, const Part &part, int64_t width, void (*maximum)(T *
 } // namespace
 
 void max_pool(const Call &call, const Part &part) {
-  if (call.x.kind == Kind::bits)
-    pool<uint8_t>(call, part, call.x.packed(), maximum_of_bits);
-  else if (call.x.kind == Kind::acc)
-    pool<int32_t>(call, part, call.x.channels, call.session.kernels->maximum);
-  else
-    pool<float>(call, part, call.x.channels, kernels_of(call).maximum);
+  if (call.x.kind == Kind::real)
+    return pool<float>(call, part, call.x.channels, kernels_of(call).maximum);
+  if (call.x.kind == Kind::acc)
+    return pool<int32_t>(call, part, call.x.channels, [&](const Under<int32_t> &window, size_t width, int32_t *to) {
+      each_pixel(window, width, to, call.session.kernels->maximum);
+    });
+  pool<uint8_t>(call, part, call.x.packed(), [](const Under<uint8_t> &window, size_t width, uint8_t *to) {
+    each_pixel(window, width, to, [](uint8_t *most, const uint8_t *from, size_t count) { // bit 1 is -1
+      for (size_t i = 0; i < count; ++i)
+        most[i] &= from[i];
+    });
+  });
 }
 
 } // namespace bnnt

@@ -40,8 +40,17 @@ struct Sums {
   size_t stride;
 };
 
+// The pixels of an image under a pooling window, of which there is at least one.
+template <class T> struct Under {
+  const T *first;
+  size_t rows, columns;
+  size_t line; // numbers from one row to the next
+};
+
 // What operators without weights do to some pixels, float32 [pixels][channels] or [count]; a target may be its source.
 struct Rows {
+  void (*normalize)(const uint8_t *from, size_t pixels, size_t channels, const float *scales, const float *offsets,
+                    float *to); // (from - offset) * scale
   void (*affine)(const float *from, size_t pixels, size_t channels, const float *scales, const float *shifts,
                  float *to);
   void (*affine_of_integers)(const int32_t *from, size_t pixels, size_t channels, const float *scales,
@@ -50,7 +59,7 @@ struct Rows {
   void (*relu)(const float *from, size_t count, float *to);
   void (*hardtanh)(const float *from, size_t count, float *to);
   void (*add)(const float *a, const float *b, size_t count, float *to);
-  void (*maximum)(float *to, const float *from, size_t count);                  // to = max(to, from)
+  void (*maximum)(const Under<float> &window, size_t channels, float *to);      // one pixel; NaN is the largest
   void (*sign)(const float *from, size_t pixels, size_t channels, uint8_t *to); // packed
 };
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels.hpp"
+#include "unroll.hpp"
 #include "vectors.hpp"
 
 #if defined(__x86_64__)
@@ -38,6 +39,7 @@ inline unsigned negative_bits(const float *eight) {
 template <int bytes> struct RowsOf {
   using Reals = typename Vectors<bytes>::Reals;
   using Integers = typename Vectors<bytes>::Integers;
+  using Bytes = typename Vectors<bytes>::Bytes;
   static constexpr size_t lanes = bytes / sizeof(float);
 
   // `each` takes vectors or single numbers: of the source at i, at index i.
@@ -56,12 +58,12 @@ template <int bytes> struct RowsOf {
   template <class T> static T like(T, const float *from) { return load<T>(from); }
 
   template <class T> static auto real(T x) {
-    if constexpr (sizeof x == sizeof(float))
-      return static_cast<float>(x);
-    else if constexpr (__is_same(T, Integers))
+    if constexpr (__is_same(T, Integers) || __is_same(T, Bytes))
       return __builtin_convertvector(x, Reals);
-    else
+    else if constexpr (__is_same(T, Reals))
       return x;
+    else
+      return static_cast<float>(x);
   }
 
   template <class From, class Vector> static void scale(const From *from, size_t pixels, size_t channels,
@@ -71,6 +73,34 @@ template <int bytes> struct RowsOf {
         const auto product = real(x) * like(real(x), scales + c);
         return product + like(real(x), shifts + c);
       });
+  }
+
+  static void centre(const uint8_t *from, size_t pixels, size_t channels, const float *scales, const float *offsets,
+                     float *to) {
+    for (size_t p = 0; p < pixels; ++p, from += channels, to += channels)
+      for_all<uint8_t, Bytes>(from, channels, to, [&](auto x, size_t c) {
+        const auto centred = real(x) - like(real(x), offsets + c);
+        return centred * like(real(x), scales + c);
+      });
+  }
+
+  // Few channels make no vector: `lanes` pixels at a time are one of so many more channels.
+  static void normalize(const uint8_t *from, size_t pixels, size_t channels, const float *scales, const float *offsets,
+                        float *to) {
+    constexpr size_t few = 4;
+    if (channels <= few) {
+      const size_t together = lanes * channels, whole = pixels / lanes;
+      float repeated[2][few * lanes];
+      for (size_t i = 0; i < together; ++i) {
+        repeated[0][i] = scales[i % channels];
+        repeated[1][i] = offsets[i % channels];
+      }
+      centre(from, whole, together, repeated[0], repeated[1], to);
+      from += whole * together;
+      to += whole * together;
+      pixels -= whole * lanes;
+    }
+    centre(from, pixels, channels, scales, offsets, to);
   }
 
   static void affine(const float *from, size_t pixels, size_t channels, const float *scales, const float *shifts,
@@ -104,11 +134,33 @@ template <int bytes> struct RowsOf {
     for_all<float, Reals>(a, count, to, [&](auto x, size_t i) { return x + like(x, b + i); });
   }
 
-  static void maximum(float *to, const float *from, size_t count) { // NaN stays
-    for_all<float, Reals>(to, count, to, [&](auto a, size_t i) {
-      const auto b = like(a, from + i);
-      return a != a ? a : a > b ? a : b;
-    });
+  // `count` vectors of a pixel side by side, so that they stay in registers while the window goes by.
+  template <class T, size_t count>
+  static void largest(const Under<float> &window, size_t channels, size_t channel, float *to) {
+    T most[count];
+    BNNT_UNROLL
+    for (size_t v = 0; v < count; ++v)
+      most[v] = load<T>(window.first + channel + v * (sizeof(T) / sizeof(float)));
+    for (size_t y = 0; y < window.rows; ++y)
+      for (size_t x = 0; x < window.columns; ++x) {
+        const float *from = window.first + y * window.line + x * channels + channel;
+        BNNT_UNROLL
+        for (size_t v = 0; v < count; ++v) {
+          const T a = most[v], b = load<T>(from + v * (sizeof(T) / sizeof(float)));
+          most[v] = a != a ? a : a > b ? a : b; // NaN stays
+        }
+      }
+    __builtin_memcpy(to + channel, most, sizeof most);
+  }
+
+  static void maximum(const Under<float> &window, size_t channels, float *to) {
+    size_t c = 0;
+    for (; c + 4 * lanes <= channels; c += 4 * lanes)
+      largest<Reals, 4>(window, channels, c, to);
+    for (; c + lanes <= channels; c += lanes)
+      largest<Reals, 1>(window, channels, c, to);
+    for (; c < channels; ++c)
+      largest<float, 1>(window, channels, c, to);
   }
 
   static void sign(const float *from, size_t pixels, size_t channels, uint8_t *to) {
@@ -124,7 +176,7 @@ template <int bytes> struct RowsOf {
     }
   }
 
-  static constexpr Rows rows = {affine, affine_of_integers, prelu, relu, hardtanh, add, maximum, sign};
+  static constexpr Rows rows = {normalize, affine, affine_of_integers, prelu, relu, hardtanh, add, maximum, sign};
 };
 
 } // namespace
