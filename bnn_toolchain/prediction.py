@@ -103,7 +103,7 @@ def predict_images(
     with open_device(device, announce, sending) as where:
         data = onnx.to_bytes(graph)
         session: Session = (
-            native.load(data, threads=threads)
+            native.load(data, threads=threads, images=min(len(names), native.TOGETHER))
             if where.here
             else ProgramSession(graph, data, build(oldest_target(where.arch)).program, where, threads)
         )

@@ -58,7 +58,7 @@ def open_session(
         case "native":
             from bnn_toolchain.runtime.engines.native import library as native
 
-            return native.load(model, threads=threads)
+            return native.load(model, threads=threads, images=native.TOGETHER)
         case "onnxruntime":
             from bnn_toolchain.runtime.engines import onnxruntime
 

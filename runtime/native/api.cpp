@@ -67,7 +67,7 @@ bool read_model(const File &file, bnnt_session &session, Error &error) {
 // The caller's options with defaults for the members that its struct_size leaves out.
 bool read_options(const bnnt_options *given, bnnt_options &options, Error &error) {
   constexpr size_t least = offsetof(bnnt_options, kernels), most = 4096; // beyond which struct_size was never set
-  options = {sizeof options, BNNT_ABI, 1, nullptr, nullptr, nullptr};
+  options = {sizeof options, BNNT_ABI, 1, nullptr, nullptr, nullptr, 1};
   if (given == nullptr)
     return true;
   if (given->struct_size < least || given->struct_size > most)
@@ -84,6 +84,10 @@ bool read_options(const bnnt_options *given, bnnt_options &options, Error &error
   options.threads = options.threads == 0 ? 1 : options.threads;
   if (options.threads < 1 || options.threads > most_threads)
     return error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads, from 1 to ", most_threads,
+                      " are possible");
+  options.images = options.images == 0 ? 1 : options.images;
+  if (options.images < 1 || options.images > most_images)
+    return error.fail(BNNT_USAGE, "bnnt_open: ", options.images, " images together, from 1 to ", most_images,
                       " are possible");
   return options.threads == 1 || options.parallel_for != nullptr ||
          error.fail(BNNT_USAGE, "bnnt_open: ", options.threads, " threads without parallel_for, which runs them");
@@ -112,6 +116,7 @@ bnnt_status open(Bytes model, const bnnt_options *given, Arena &arena, bnnt_sess
   session->tensor_count = file.tensors;
   session->kernels = kernels;
   session->threads = options.threads;
+  session->images = options.images;
   session->parallel_for = options.parallel_for;
   session->context = options.context;
   session->input_json = file.input_json;
@@ -205,11 +210,13 @@ bnnt_status bnnt_run(bnnt_session *session, const uint8_t *images, size_t count,
       (report.nanoseconds != nullptr && report.clock == nullptr))
     return BNNT_USAGE;
   const Value &output = session->output();
-  for (size_t image = 0; image < count; ++image) {
-    run_image(*session, images, image, report);
-    write_output(output, reinterpret_cast<const float *>(session->buffer(session->node_count)), logits);
-    images += session->values[0].bytes;
-    logits += output.elements();
+  for (size_t first = 0, together; first < count; first += together) {
+    together =
+        count - first < static_cast<size_t>(session->images) ? count - first : static_cast<size_t>(session->images);
+    run_images(*session, images + first * session->values[0].bytes, first, together, report);
+    for (size_t image = 0; image < together; ++image, logits += output.elements())
+      write_output(output, reinterpret_cast<const float *>(session->buffer(session->node_count) + image * output.bytes),
+                   logits);
   }
   return BNNT_OK;
 }

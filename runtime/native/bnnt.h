@@ -71,6 +71,7 @@ typedef struct bnnt_options {
   const char *kernels;            /* the name of a kernel set; NULL: the one that suits this CPU best */
   bnnt_parallel_for parallel_for; /* NULL: one after the other on the thread that calls bnnt_run */
   void *context;                  /* for parallel_for */
+  int32_t images;                 /* computed together, at most 4096, each with memory of its own; 0: 1 */
 } bnnt_options;
 
 /* What a model takes and gives. Texts live as long as the session. */

@@ -26,7 +26,7 @@ NEEDS = {  # what the system must say that this CPU has, or a set is missing rig
 
 def functions(*kernel_sets):
     """The functions of each set: ``portable`` has rows of sums for every convolution."""
-    rest = ["products", "sums", "threshold", "maximum", "rows"]
+    rest = ["products", "byte_products", "sums", "threshold", "maximum", "rows"]
     return {name: ["disagreements", *(["convolution"] if name != "portable" else []), *rest] for name in kernel_sets}
 
 

@@ -4,17 +4,48 @@ import ctypes
 import gc
 import os
 import random
+import re
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from bnn_toolchain.converters.graph.ops import (
+    BinaryDense,
+    BinaryDenseThreshold,
+    Flatten,
+    Gemm,
+    PixelInput,
+    PRelu,
+)
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.errors import Unavailable, UsageError
 from bnn_toolchain.runtime.engines.native import abi
 from bnn_toolchain.runtime.engines.native import library as native
-from tests.converters.graphs import fused, images, mixed
+from tests.converters.graphs import affine, fused, images, mixed, packed, threshold
+
+from .agree import graph
+from .host import kernel
+
+
+def vectors(rng):
+    """Dense layers over integers, bits with and without a broken byte, and reals, large enough to be shared."""
+    weight, bias = rng.normal(size=(500, 530)).astype(np.float32), rng.normal(size=500).astype(np.float32)
+    return graph(
+        (1, 1, 600),
+        PixelInput(100),
+        Flatten(),
+        BinaryDenseThreshold(BinaryDense(packed(rng, 700, 600), 600), threshold(rng, 700, 3000)),
+        BinaryDenseThreshold(BinaryDense(packed(rng, 640, 700), 700), threshold(rng, 640)),
+        BinaryDenseThreshold(BinaryDense(packed(rng, 520, 640), 640), threshold(rng, 520)),
+        BinaryDense(packed(rng, 530, 520), 520),
+        affine(rng, 530),
+        PRelu(rng.normal(size=530).astype(np.float32)),
+        Gemm(weight, bias),
+    )
 
 
 def serial(threads):
@@ -55,33 +86,81 @@ def at_once(threads):
     return abi.Workers(threads, run)
 
 
+GRAPHS = (fused, mixed, vectors)
+
+
+def same(session, pixels, expected):
+    """Every bit of the session's logits and hidden values is that of ``expected``, another session's."""
+    found, bits = session.run_hidden(pixels)
+    assert found.tobytes() == expected[0].tobytes()
+    assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in expected[1].items()}
+
+
 @pytest.mark.parametrize("workers", [serial, shuffled, at_once])
 @pytest.mark.parametrize("threads", [1, 2, 3, 7])
-@pytest.mark.parametrize("make", [fused, mixed])
+@pytest.mark.parametrize("make", GRAPHS)
 def test_the_bytes_are_the_same_for_any_workers(make, threads, workers):
     rng = np.random.default_rng(5)
     graph = make(rng)
     pixels = images(rng, graph.spec, 4)
     for kernels in native.kernel_sets():
-        logits, hidden = native.load(to_bytes(graph), kernels).run_hidden(pixels)
-        found, bits = native.load(to_bytes(graph), kernels, workers(threads)).run_hidden(pixels)
-        assert found.tobytes() == logits.tobytes()
-        assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in hidden.items()}
+        expected = native.load(to_bytes(graph), kernels).run_hidden(pixels)
+        for together in (1, 3):
+            same(native.load(to_bytes(graph), kernels, workers(threads), images=together), pixels, expected)
 
 
 @pytest.mark.parametrize("threads", [2, 3, 8])
-@pytest.mark.parametrize("make", [fused, mixed])
+@pytest.mark.parametrize("make", GRAPHS)
 def test_the_bytes_are_the_same_for_any_number_of_threads(make, threads):
     rng = np.random.default_rng(6)
     graph = make(rng)
     pixels = images(rng, graph.spec, 4)
     for kernels in native.kernel_sets():
-        logits, hidden = native.load(to_bytes(graph), kernels).run_hidden(pixels)
+        expected = native.load(to_bytes(graph), kernels).run_hidden(pixels)
         session = native.load(to_bytes(graph), kernels, threads=threads)
         for _ in range(50):  # threads that just woke up, and some that fell asleep
-            found, bits = session.run_hidden(pixels)
-            assert found.tobytes() == logits.tobytes()
-            assert {name: b.tobytes() for name, b in bits.items()} == {name: b.tobytes() for name, b in hidden.items()}
+            same(session, pixels, expected)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("make", GRAPHS)
+def test_the_bytes_are_the_same_for_any_number_of_images_together(make, threads):
+    rng = np.random.default_rng(7)
+    graph = make(rng)
+    pixels = images(rng, graph.spec, 11)
+    for kernels in native.kernel_sets():
+        expected = native.load(to_bytes(graph), kernels).run_hidden(pixels)
+        for together in (2, 3, 4, 7, 8, 11, 64):
+            session = native.load(to_bytes(graph), kernels, threads=threads, images=together)
+            for count in (11, 1):  # buffers that hold what others left
+                same(session, pixels[:count], (expected[0][:count], {k: v[:count] for k, v in expected[1].items()}))
+            assert session.run(pixels[:0]).shape == (0, *expected[0].shape[1:])
+
+
+def test_dense_layers_of_several_images_look_their_weights_up_together():
+    """Bits of whole words go straight to their result, as a convolution's do, where images are computed together."""
+    data = to_bytes(vectors(np.random.default_rng(7)))
+    for kernels in native.kernel_sets():
+        names = [[n.kernel for n in native.load(data, kernels, images=together).nodes] for together in (1, 2)]
+        assert names[0][4] == kernel("bits", kernels)
+        assert names[1][4] == kernel("bits" if kernels == "portable" else "direct", kernels)
+
+
+@pytest.mark.parametrize("together", [-1, 0, 4097, 2**31 - 1])
+def test_numbers_of_images_that_cannot_be_together(together):
+    data = to_bytes(fused(np.random.default_rng(6)))
+    with pytest.raises(UsageError, match=f"{together} images together: from 1 to 4096 are possible"):
+        native.load(data, images=together)
+    if together != 0:  # which stands for 1
+        options = abi.Options(ctypes.sizeof(abi.Options), abi.ABI, images=together)
+        words = f"bnnt_open: {together} images together, from 1 to 4096 are possible"
+        assert opened(ctypes.pointer(options)) == (4, words)
+
+
+def test_values_grow_with_the_images():
+    data = to_bytes(fused(np.random.default_rng(5)))
+    sizes = [native.load(data, images=together).memory_bytes for together in (1, 5, 9)]
+    assert sizes[2] - sizes[1] > 0.9 * (sizes[1] - sizes[0]) > 0
 
 
 def threads_here():
@@ -208,3 +287,18 @@ def test_numbers_of_threads_that_cannot_be(threads):
 def test_threads_need_somebody_to_run_them():
     options = abi.Options(ctypes.sizeof(abi.Options), abi.ABI, 2)
     assert opened(ctypes.pointer(options)) == (4, "bnnt_open: 2 threads without parallel_for, which runs them")
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("make", GRAPHS)
+def test_a_run_asks_for_no_memory(here, tmp_path, make, threads):
+    """The functions that give memory are hooked: those that this program calls itself are counted, too."""
+    program, model = tmp_path / "allocations", tmp_path / "model.onnx"
+    source = Path(__file__).parent / "allocations.cpp"
+    compile_ = (*(sys.executable, "-m", "ziglang", "c++"), "-std=c++20", "-fno-builtin", f"-I{here.header.parent}")
+    subprocess.run([*compile_, source, here.library, f"-Wl,-rpath,{here.library.parent}", "-o", program], check=True)
+    model.write_bytes(to_bytes(make(np.random.default_rng(8))))
+    done = subprocess.run([program, model, str(threads)], capture_output=True, text=True, check=True)
+    before, during = map(int, re.fullmatch(r"(\d+) before, (\d+) in runs\n", done.stdout).groups())
+    assert before >= 5
+    assert during == 0

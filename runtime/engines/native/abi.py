@@ -14,6 +14,7 @@ from bnn_toolchain.errors import Unavailable, UsageError
 
 ABI = 1  # BNNT_ABI
 MEMORY_WANTED = 1  # BNNT_MEMORY
+MOST_IMAGES = 4096  # computed together
 
 TASK = CFUNCTYPE(None, c_void_p, c_size_t, c_int32)
 PARALLEL_FOR = CFUNCTYPE(None, c_void_p, c_size_t, TASK, c_void_p)
@@ -27,6 +28,7 @@ class Options(Structure):
         ("kernels", c_char_p),
         ("parallel_for", PARALLEL_FOR),
         ("context", c_void_p),
+        ("images", c_int32),
     )
 
 
@@ -139,14 +141,23 @@ class Pool:
         weakref.finalize(self, library.bnnt_pool_close, pool)
 
 
-def options_of(kernels: str | None, workers: Workers | None, failures: list[BaseException]) -> Options:
-    """The options for a kernel set and ``workers``. Their errors cannot pass the library: ``failures`` gets them."""
+def options_of(kernels: str | None, images: int) -> Options:
+    """The options for one thread, a kernel set, and so many images computed together.
+
+    Raises:
+        UsageError: a number of images that there cannot be.
+    """
+    if not 1 <= images <= MOST_IMAGES:
+        raise UsageError(f"{images} images together: from 1 to {MOST_IMAGES} are possible")
     name = None if kernels is None else kernels.encode()
-    if workers is None:
-        return Options(ctypes.sizeof(Options), ABI, 1, name)
+    return Options(ctypes.sizeof(Options), ABI, 1, name, PARALLEL_FOR(), None, images)
+
+
+def parallel_for(workers: Workers, failures: list[BaseException]) -> Callable[..., None]:
+    """``workers`` for the library. Their errors cannot pass it: ``failures`` gets them."""
     run = workers.run
 
-    def parallel_for(_context: int, count: int, task: Callable[..., None], argument: int) -> None:
+    def parallel(_context: int, count: int, task: Callable[..., None], argument: int) -> None:
         done: list[int] = []
 
         def perform(index: int, worker: int) -> None:
@@ -160,4 +171,4 @@ def options_of(kernels: str | None, workers: Workers | None, failures: list[Base
         except BaseException as error:
             failures.append(error)
 
-    return Options(ctypes.sizeof(Options), ABI, workers.threads, name, PARALLEL_FOR(parallel_for))
+    return PARALLEL_FOR(parallel)

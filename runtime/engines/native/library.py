@@ -22,6 +22,7 @@ from bnn_toolchain.runtime.targets.target import host_target
 
 MEMORY = 1 << 32  # bytes that a session may take here: the largest values and their scratch
 _ERRORS: dict[int, type[BnntError]] = {2: FileFormatError, 3: Unsupported, 4: UsageError}
+TOGETHER = 8  # images, where many follow each other: more are no faster, and each has memory of its own
 _KINDS = ("pixels", "bits", "acc", "real")
 
 
@@ -48,22 +49,25 @@ class NodeTime:
     seconds: float
 
 
-def load(model: bytes, kernels: str | None = None, workers: Workers | None = None, threads: int = 1) -> NativeSession:
+def load(
+    model: bytes, kernels: str | None = None, workers: Workers | None = None, threads: int = 1, images: int = 1
+) -> NativeSession:
     """Open the content of a canonical .onnx file on this machine, building the engine if the cache has none.
 
     ``kernels`` names a kernel set (one of :func:`kernel_sets`); without it the best that this CPU runs is taken.
     ``threads`` of the library's own share the work, at most as many as this process may use CPUs; or ``workers`` of
-    yours. What comes out is the same to the last bit.
+    yours. So many ``images`` are computed together at most, each with memory of its own: dense layers read their
+    weights once for all of them, and threads share them. What comes out is the same to the last bit.
 
     Raises:
         FileFormatError: the file is truncated, foreign or corrupt.
         Unsupported: an operator gets what it does not take; the message names the node.
-        UsageError: no such kernel set, or not on this CPU; or no such number of threads.
+        UsageError: no such kernel set, or not on this CPU; or no such number of threads or images.
         Unavailable: the engine cannot be built here.
     """
     library = abi.open_library(build(host_target()).library)
     pool = abi.Pool(library, threads) if threads != 1 else None
-    return NativeSession(library, model, kernels, workers, pool)
+    return NativeSession(library, model, abi.options_of(kernels, images), workers, pool)
 
 
 def kernel_sets() -> tuple[str, ...]:
@@ -82,13 +86,15 @@ class NativeSession:
         self,
         library: ctypes.CDLL,
         model: bytes,
-        kernels: str | None,
+        options: abi.Options,
         workers: Workers | None,
         pool: abi.Pool | None,
     ) -> None:
         self._library, self._model = library, model  # the session reads names and metadata in place
         self._failures: list[BaseException] = []  # of workers
-        self._options = abi.options_of(kernels, workers, self._failures)
+        self._options = options
+        if workers is not None:
+            options.threads, options.parallel_for = workers.threads, abi.parallel_for(workers, self._failures)
         self._pool = pool  # lives as long as the session
         if pool is not None:
             for name, value in pool.options.items():

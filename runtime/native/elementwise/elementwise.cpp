@@ -16,7 +16,7 @@ template <class From, class To> struct RowsHere {
   RowsHere(const Call &call, const Part &part, int64_t from_width, int64_t to_width)
       : from(call.in<From>() + part.begin * call.x.width * from_width),
         to(call.out<To>() + part.begin * call.x.width * to_width),
-        pixels(static_cast<size_t>((part.end - part.begin) * call.x.width)),
+        pixels(static_cast<size_t>((part.end - part.begin) * call.x.width * call.images)),
         channels(static_cast<size_t>(call.x.channels)) {}
   RowsHere(const Call &call, const Part &part) : RowsHere(call, part, call.x.channels, call.x.channels) {}
 
@@ -108,7 +108,7 @@ void hardtanh(const Call &call, const Part &part) {
 
 void add(const Call &call, const Part &part) {
   const RowsHere<float, float> rows(call, part);
-  const float *other = reinterpret_cast<const float *>(call.second()) + (rows.from - call.in<float>());
+  const float *other = reinterpret_cast<const float *>(call.other) + (rows.from - call.in<float>());
   kernels_of(call).add(rows.from, other, rows.count(), rows.to);
 }
 

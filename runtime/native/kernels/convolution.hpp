@@ -66,6 +66,7 @@ struct Convolver {
   size_t pixels;    // of one spot
   size_t expansion; // bytes of the expanded image for each packed one
   size_t block;     // there are elements for a multiple of so many outputs
+  size_t apart;     // outputs: the weights and elements behind a multiple of these are those of a layer without them
   size_t unit;      // bytes: pixels and runs must be a multiple
   // Two rows of packed bytes, one for each pixel of a spot; where a spot has one pixel, b is not read.
   void (*expand)(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to);

@@ -35,9 +35,10 @@ struct Sums {
   const Layer *layer;
   const float *x; // NHWC
   int64_t height, width;
-  int64_t row;
-  float *out; // [width][stride]
+  int64_t row, columns; // columns: of the output
+  float *out;           // [columns][stride]
   size_t stride;
+  int64_t first, end; // outputs, of each group; the first one a multiple of the block
 };
 
 // The pixels of an image under a pooling window, of which there is at least one.
@@ -96,6 +97,7 @@ struct Kernels {
   uint8_t offset;        // what is taken from the values before
   uint64_t most_weights; // of a layer of one pixel: beyond, reading them takes longer than bit planes do
   void (*products)(const Dots &);
+  void (*byte_products)(const Dots &); // the same with any weights of 8 bits; no operator has these yet
 
   const char *real_name;
   size_t real_block;

@@ -91,7 +91,7 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
   // One input and one output a group: the lanes are groups.
   void depthwise() const {
     const float *weights = reinterpret_cast<const float *>(layer.weights);
-    for (int64_t column = 0; column < layer.width; ++column) {
+    for (int64_t column = 0; column < job.columns; ++column) {
       float *out = job.out + static_cast<size_t>(column) * job.stride;
       int64_t g = 0;
       for (; g + lanes <= layer.group; g += lanes)
@@ -126,20 +126,20 @@ template <int bytes, int vectors, int pixels, int blocks> struct SumRow {
   void run() const {
     if (layer.depthwise())
       return depthwise();
-    const int64_t count = layer.blocked / lanes, reach = (window.kernel[1] - 1) * window.dilations[1];
+    const int64_t end = (job.end + lanes - 1) / lanes, reach = (window.kernel[1] - 1) * window.dilations[1];
     const auto inside = [&](int64_t column) {
       const int64_t left = column * window.strides[1] - window.pads[1];
       return left >= 0 && left + reach < job.width;
     };
-    for (int64_t column = 0; column < layer.width;) {
-      const bool tiled = column + pixels <= layer.width && inside(column) && inside(column + pixels - 1);
+    for (int64_t column = 0; column < job.columns;) {
+      const bool tiled = column + pixels <= job.columns && inside(column) && inside(column + pixels - 1);
       for (int64_t g = 0; g < layer.group; ++g) {
-        int64_t block = 0;
-        for (; tiled && block < count; ++block)
+        int64_t block = job.first / lanes;
+        for (; tiled && block < end; ++block)
           sum<pixels, 1>(g, block, column, true);
-        for (; block + blocks <= count; block += blocks)
+        for (; block + blocks <= end; block += blocks)
           sum<1, blocks>(g, block, column, inside(column));
-        for (; block < count; ++block)
+        for (; block < end; ++block)
           sum<1, 1>(g, block, column, inside(column));
       }
       column += tiled ? pixels : 1;

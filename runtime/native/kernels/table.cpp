@@ -17,7 +17,8 @@ static bool everywhere() { return true; }
 
 // Which part of a set comes from which of these.
 #define BITS(set, name) "bits " name, "planes " name, set::word, set::block, set::disagreements
-#define BYTES(set, name) "bytes " name, set::values, set::bytes_block, set::offset, set::most_weights, set::products
+#define BYTES(set, name)                                                                                               \
+  "bytes " name, set::values, set::bytes_block, set::offset, set::most_weights, set::products, set::byte_products
 #define REALS(set, name) "real " name, set::real_block, set::sums
 
 // clang-format off

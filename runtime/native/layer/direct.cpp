@@ -18,6 +18,10 @@ int64_t tap_bytes(const Layer &layer) { return (layer.inputs + 7) / 8; }
 // Rows of the padded image from the first that a window reads to the last.
 int64_t span(const Layer &layer) { return (layer.window.kernel[0] - 1) * layer.window.dilations[0] + 1; }
 
+// Pixels of a row of the result and of the image: those of all images where these are vectors.
+int64_t columns(const Layer &layer) { return layer.width * layer.images; }
+int64_t columns(const Layer &layer, const Value &x) { return x.width * layer.images; }
+
 // Whether neighbouring taps lie side by side in memory.
 bool side_by_side(const Layer &layer) { return layer.group == 1 && layer.window.dilations[1] == 1; }
 
@@ -130,10 +134,10 @@ struct Room {
     const Window &window = layer.window;
     // those of a last row that has no neighbour stand apart
     const uint64_t lines = (direct.rows - 1) * wide(window.strides[0]) + 2 * wide(span(layer));
-    const uint64_t count = direct.rows * wide(layer.width + 1) / kernels.convolver->pixels + wide(layer.width);
+    const uint64_t width = wide(columns(layer)), count = direct.rows * (width + 1) / kernels.convolver->pixels + width;
     spots = round_up(lines * direct.line + slack, Arena::alignment);
     rows = spots + round_up(count * sizeof(Spot), Arena::alignment);
-    row = round_up(wide(x.width + window.pads[1] + window.pads[3]) * wide(x.packed()), Arena::alignment);
+    row = round_up(wide(columns(layer, x) + window.pads[1] + window.pads[3]) * wide(x.packed()), Arena::alignment);
     bytes = rows + 3 * row + slack; // zeros, and a padded row with as many zeros behind it
   }
 };
@@ -145,6 +149,7 @@ struct Band {
   const Window &window;
   const Direct &direct;
   const Convolver &convolver;
+  int64_t width, inside;     // pixels of a row of the result, and of the image
   size_t packed, pixel, row; // bytes of a packed pixel, an expanded one, and a packed row with its padding
   uint8_t *image;
   Spot *spots;
@@ -152,8 +157,8 @@ struct Band {
 
   Band(const Call &of, uint8_t *scratch)
       : call(of), layer(of.node.layer), window(layer.window), direct(layer.direct),
-        convolver(*of.session.kernels->convolver), packed(static_cast<size_t>(of.x.packed())),
-        pixel(packed * convolver.expansion), image(scratch) {
+        convolver(*of.session.kernels->convolver), width(layer.width * of.images), inside(of.x.width * of.images),
+        packed(static_cast<size_t>(of.x.packed())), pixel(packed * convolver.expansion), image(scratch) {
     const Room room(of.node, of.x, *of.session.kernels);
     row = static_cast<size_t>(room.row);
     spots = reinterpret_cast<Spot *>(scratch + room.spots);
@@ -165,15 +170,15 @@ struct Band {
   // Row `y` of the padded image, without what pads it on both sides.
   const uint8_t *input(int64_t y) const {
     const int64_t at = y - window.pads[0];
-    return at < 0 || at >= call.x.height ? zeros : call.from + static_cast<size_t>(at * call.x.width) * packed;
+    return at < 0 || at >= call.x.height ? zeros : call.from + static_cast<size_t>(at * inside) * packed;
   }
 
   // Rows y and y + stride of the padded image, one for each pixel of a spot. What pads them is +1: zeros.
   void expand(int64_t y, uint8_t *line) const {
-    const size_t before = static_cast<size_t>(window.pads[1]) * pixel, inside = static_cast<size_t>(call.x.width);
+    const size_t before = static_cast<size_t>(window.pads[1]) * pixel, count = static_cast<size_t>(inside);
     __builtin_memset(line, 0, before);
-    convolver.expand(input(y), input(y + window.strides[0]), inside * packed, line + before);
-    __builtin_memset(line + before + inside * pixel, 0, static_cast<size_t>(window.pads[3]) * pixel);
+    convolver.expand(input(y), input(y + window.strides[0]), count * packed, line + before);
+    __builtin_memset(line + before + count * pixel, 0, static_cast<size_t>(window.pads[3]) * pixel);
   }
 
   uint32_t border(int64_t y, int64_t x) const {
@@ -185,7 +190,7 @@ struct Band {
   }
 
   uint32_t out(int64_t y, int64_t x) const {
-    return static_cast<uint32_t>(call.node.pooled ? y / 2 * call.result.width + x / 2 : y * layer.width + x);
+    return static_cast<uint32_t>(call.node.pooled ? y / 2 * call.result.width + x / 2 : y * width + x);
   }
 
   // The window at (y, x), whose rows begin at expanded row `line`, and for the second pixel of a spot another.
@@ -197,7 +202,6 @@ struct Band {
   // The windows of a row, whose rows begin at expanded row `line`, each with the one of another row below it.
   size_t list_row(int64_t line, int64_t y, int64_t other_y, Spot *to) const {
     const uint32_t step = static_cast<uint32_t>(static_cast<size_t>(window.strides[1]) * pixel);
-    const int64_t width = layer.width;
     Spot next = spot(line, y, 0, other_y, 0);
     for (int64_t x = 0; x < width; ++x, next.first += step, ++next.out[0], ++next.out[1])
       to[x] = next;
@@ -237,43 +241,48 @@ struct Band {
 
   // A row without a neighbour: its pixels are paired with those half a row further on, behind which zeros lie.
   size_t last_row(int64_t y, int64_t line, Spot *to) const {
-    const int64_t half = (layer.width + 1) / 2;
+    const int64_t half = (width + 1) / 2;
     const int64_t reach = (half - 1) * window.strides[1] + (window.kernel[1] - 1) * window.dilations[1] + 1;
     const size_t shift = static_cast<size_t>(half * window.strides[1]) * packed;
     for (int64_t ky = 0; ky < span(layer); ++ky) {
       __builtin_memcpy(padded + static_cast<size_t>(window.pads[1]) * packed, input(y * window.strides[0] + ky),
-                       static_cast<size_t>(call.x.width) * packed);
+                       static_cast<size_t>(inside) * packed);
       convolver.expand(padded, padded + shift, static_cast<size_t>(reach) * packed,
                        image + wide(line + ky) * direct.line);
     }
     for (int64_t x = 0; x < half; ++x)
-      to[x] = spot(line, y, x, y, x + half < layer.width ? x + half : x);
+      to[x] = spot(line, y, x, y, x + half < width ? x + half : x);
     return static_cast<size_t>(half);
   }
 
-  void run(int64_t begin, int64_t end) const {
+  void run(int64_t begin, int64_t end, const Outputs &outputs) const {
     const size_t count = prepare(begin, end);
-    const uint64_t weights = direct_weight_bytes(layer, *call.session.kernels), groups = wide(layer.group);
     const bool bits = call.node.thresholded();
+    const Kernels &kernels = *call.session.kernels;
+    const uint64_t weights = direct_weight_bytes(layer, wide(layer.outputs), kernels), groups = wide(layer.group);
+    const uint64_t before = wide(outputs.first); // 0 where there are groups
+    // weights of those before, without what stands behind the last one
+    const uint64_t skipped = direct_weight_bytes(layer, before, kernels) - direct_weight_bytes(layer, 0, kernels);
     for (uint64_t g = 0; g < groups; ++g) {
-      const uint64_t first = g * wide(layer.outputs);
-      convolver.run(
-          {.image = image + g * wide(tap_bytes(layer)) * convolver.expansion,
-           .spots = spots,
-           .count = count,
-           .runs = direct.runs,
-           .run_count = static_cast<size_t>(direct.run_count),
-           .run_bytes = static_cast<size_t>(direct.run_bytes),
-           .weights = layer.weights + g * weights,
-           .outputs = static_cast<size_t>(layer.outputs),
-           .base = static_cast<int32_t>(layer.weights_of_one()),
-           .borders = direct.borders == nullptr ? nullptr : direct.borders + g * direct.cases() * direct.arranged,
-           .border_stride = static_cast<size_t>(direct.arranged),
-           .limits = bits ? direct.limits + g * direct.arranged : nullptr,
-           .flips = bits ? call.node.flips + first / 8 : nullptr,
-           .pooled = call.node.pooled,
-           .to = call.to + (bits ? first / 8 : first * sizeof(int32_t)),
-           .pixel = static_cast<size_t>(bits ? call.result.packed() : 4 * call.result.channels)});
+      const uint64_t first = g * wide(layer.outputs) + before, at = g * direct.arranged + before;
+      convolver.run({.image = image + g * wide(tap_bytes(layer)) * convolver.expansion,
+                     .spots = spots,
+                     .count = count,
+                     .runs = direct.runs,
+                     .run_count = static_cast<size_t>(direct.run_count),
+                     .run_bytes = static_cast<size_t>(direct.run_bytes),
+                     .weights = layer.weights + g * weights + skipped,
+                     .outputs = static_cast<size_t>(groups > 1 ? layer.outputs : outputs.end - outputs.first),
+                     .base = static_cast<int32_t>(layer.weights_of_one()),
+                     .borders = direct.borders == nullptr
+                                    ? nullptr
+                                    : direct.borders + g * direct.cases() * direct.arranged + before,
+                     .border_stride = static_cast<size_t>(direct.arranged),
+                     .limits = bits ? direct.limits + at : nullptr,
+                     .flips = bits ? call.node.flips + first / 8 : nullptr,
+                     .pooled = call.node.pooled,
+                     .to = call.to + (bits ? first / 8 : first * sizeof(int32_t)),
+                     .pixel = static_cast<size_t>(bits ? call.result.packed() : 4 * call.result.channels)});
     }
   }
 };
@@ -287,15 +296,15 @@ bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
   const bool zeros = layer.pad_value == 0 && window.padded();
   if (convolver == nullptr || wide(tap_bytes(layer)) % convolver->unit != 0 ||
       wide(x.packed()) % convolver->unit != 0 || layer.weights_of_one() > most_window_bits ||
-      layer.height * layer.width == 1 || (layer.group > 1 && (layer.inputs % 8 != 0 || layer.outputs % 8 != 0)) ||
+      layer.height * columns(layer) == 1 || (layer.group > 1 && (layer.inputs % 8 != 0 || layer.outputs % 8 != 0)) ||
       (zeros && layer.inputs % 2 != 0) || (node.pooled && !pools_squares(node)))
     return false;
   Direct direct;
   const uint64_t stride = wide(window.strides[0]), height = round_up(wide(layer.height), 2);
   direct.run_count = wide(side_by_side(layer) ? window.kernel[0] : layer.taps());
   direct.run_bytes = wide(side_by_side(layer) ? window.kernel[1] : 1) * wide(tap_bytes(layer));
-  direct.line = round_up(wide(x.width + window.pads[1] + window.pads[3]) * wide(x.packed()) * convolver->expansion,
-                         Arena::alignment);
+  const uint64_t pixels = wide(columns(layer, x) + window.pads[1] + window.pads[3]);
+  direct.line = round_up(pixels * wide(x.packed()) * convolver->expansion, Arena::alignment);
   direct.arranged = round_up(wide(layer.outputs), convolver->block);
   const uint64_t lines = band_bytes / direct.line, least = wide(span(layer)) + stride;
   direct.rows = lines > least ? (lines - least) / stride / 2 * 2 + 2 : 2;
@@ -310,13 +319,14 @@ bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
   layer.direct = direct;
   layer.method = Method::direct;
   layer.block = convolver->block;
+  layer.apart = convolver->apart;
   node.kernel = convolver->name;
   return true;
 }
 
-uint64_t direct_weight_bytes(const Layer &layer, const Kernels &kernels) {
+uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs, const Kernels &kernels) {
   const Direct &direct = layer.direct;
-  return kernels.convolver->weight_bytes(static_cast<size_t>(layer.outputs), static_cast<size_t>(direct.run_count),
+  return kernels.convolver->weight_bytes(static_cast<size_t>(outputs), static_cast<size_t>(direct.run_count),
                                          static_cast<size_t>(direct.run_bytes));
 }
 
@@ -338,7 +348,8 @@ void fill_direct(Node &node, const Value &x, const Kernels &kernels) {
   const Layer &layer = node.layer;
   const Direct &direct = layer.direct;
   const Convolver &convolver = *kernels.convolver;
-  const uint64_t bytes = direct_weight_bytes(layer, kernels), pixel = wide(x.packed()) * convolver.expansion;
+  const uint64_t bytes = direct_weight_bytes(layer, wide(layer.outputs), kernels),
+                 pixel = wide(x.packed()) * convolver.expansion;
   const uint64_t columns = side_by_side(layer) ? 1 : wide(layer.window.kernel[1]);
   for (uint64_t r = 0; r < direct.run_count; ++r)
     direct.runs[r] = static_cast<uint32_t>(r / columns * wide(layer.window.dilations[0]) * direct.line +
@@ -357,7 +368,7 @@ void direct_rows(const Call &call, const Part &part) {
   const int64_t end = factor * part.end;
   const Band band(call, part.scratch);
   for (int64_t row = factor * part.begin; row < end; row += rows)
-    band.run(row, row + rows < end ? row + rows : end);
+    band.run(row, row + rows < end ? row + rows : end, part.outputs);
 }
 
 } // namespace bnnt

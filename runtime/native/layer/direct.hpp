@@ -8,7 +8,8 @@ namespace bnnt {
 // Whether the kernel set has a convolver and the layer fits it; then `node.layer` is prepared for it.
 bool choose_direct(Node &node, const Value &x, const Kernels &kernels);
 
-uint64_t direct_weight_bytes(const Layer &layer, const Kernels &kernels);
+// Of one group with so many outputs.
+uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs, const Kernels &kernels);
 void place_direct(Node &node, Arena &arena);
 void fill_direct(Node &node, const Value &x, const Kernels &kernels);
 

@@ -5,7 +5,8 @@
 
 namespace bnnt {
 
-constexpr size_t tile = 32; // pixels whose windows are packed at a time
+constexpr size_t tile = 32;         // pixels whose windows are packed at a time
+constexpr uint64_t most_block = 64; // outputs: a multiple of every kernel's block
 
 // What a layer's run needs besides its buffers: the image with its padding around it, which all tasks share, and what
 // each worker has for itself, as offsets into that.

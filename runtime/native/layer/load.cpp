@@ -15,7 +15,8 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   const uint64_t outputs = static_cast<uint64_t>(layer.group * layer.blocked);
   switch (layer.method) {
   case Method::direct:
-    return static_cast<uint64_t>(layer.group) * direct_weight_bytes(layer, kernels);
+    return static_cast<uint64_t>(layer.group) *
+           direct_weight_bytes(layer, static_cast<uint64_t>(layer.outputs), kernels);
   case Method::bits:
   case Method::planes:
     return outputs * layer.runs * layer.run * kernels.word;

@@ -64,6 +64,7 @@ void choose_integers(Node &node, const Value &x, const Kernels &kernels) {
 
 void choose_method(Node &node, const Value &x, const Kernels &kernels) {
   Layer &layer = node.layer;
+  layer.apart = most_block;
   if (x.kind == Kind::real)
     choose_real(node, kernels);
   else if (x.kind == Kind::bits)
@@ -98,7 +99,7 @@ LayerScratch layer_scratch(const Node &node, const Value &x, const Value &result
     scratch.values = part(round_up(wide(layer.weights_of_one()), 8) * sizeof(uint32_t));
     scratch.counts = part(wide(layer.planes * layer.blocked) * sizeof(int32_t));
   }
-  scratch.rows = part(wide(kept_rows(node) * layer.width) * layer.stride * sizeof(int32_t));
+  scratch.rows = part(wide(kept_rows(node) * layer.width * layer.images) * layer.stride * sizeof(int32_t));
   if (node.pooled)
     scratch.pooled = part((wide(layer.width) + wide(result.width)) * layer.stride * sizeof(int32_t));
   return scratch;

@@ -6,16 +6,30 @@ namespace bnnt {
 
 namespace {
 
-// A layer on one image, as all of its tasks see it.
+// A layer on one image, or on the vectors of some, as all of its tasks see it.
 struct Run {
   const Node &node;
   const Layer &layer;
-  const Value &x, &result;
+  Value x, result; // vectors of several images are the pixels of one row
   const Kernels &kernels;
   const uint8_t *from, *input; // input: with its padding
   uint8_t *to;
   LayerScratch at;
   uint8_t *scratch; // of the worker
+  Outputs outputs;
+  int64_t width; // of a row of sums
+
+  // `dots`, whose weights, bases and sums are those of a whole group, for the wanted outputs alone; `word`: bytes of a
+  // word of one output.
+  Dots wanted(Dots dots, size_t word) const {
+    const size_t first = static_cast<size_t>(outputs.first), block = static_cast<size_t>(layer.block);
+    dots.weights += first * dots.runs * dots.run * word;
+    dots.bases += dots.bases == nullptr ? 0 : first;
+    dots.out += first;
+    const size_t count = static_cast<size_t>(layer.group > 1 ? layer.blocked : outputs.end - outputs.first);
+    dots.blocks = (count + block - 1) / block;
+    return dots;
+  }
 };
 
 // Taps outside the image counted as +1; where the padding is 0 they must not count at all.
@@ -40,12 +54,12 @@ template <class From, class Convert>
 void pad_input(const Call &call, int64_t width, uint8_t padding, Convert &&convert) {
   const Window &window = call.node.layer.window;
   const From *from = call.in<From>();
-  uint8_t *to = call.session.scratch;
+  uint8_t *to = call.shared;
   const auto fill = [&](int64_t count) {
     __builtin_memset(to, padding, static_cast<size_t>(count));
     to += count;
   };
-  const int64_t row = call.x.width * width, sides = (window.pads[1] + window.pads[3]) * width;
+  const int64_t row = call.x.width * call.images * width, sides = (window.pads[1] + window.pads[3]) * width;
   fill(window.pads[0] * (row + sides));
   for (int64_t y = 0; y < call.x.height; ++y, from += row) {
     fill(window.pads[1] * width);
@@ -57,52 +71,54 @@ void pad_input(const Call &call, int64_t width, uint8_t padding, Convert &&conve
   fill(window.pads[2] * (row + sides));
 }
 
-// Windows of row `row` read straight from the padded image, `pixel` bytes a pixel.
-Dots straight(const Run &run, const uint8_t *input, size_t pixel, int64_t row, int32_t *sums) {
+// Windows of row `row` read straight from the padded image, `pixel` bytes a pixel, `word` a word of the weights.
+Dots straight(const Run &run, const uint8_t *input, size_t pixel, size_t word, int64_t row, int32_t *sums) {
   const Layer &layer = run.layer;
   const Window &window = layer.window;
   const size_t line = static_cast<size_t>(run.x.width + window.pads[1] + window.pads[3]) * pixel;
   const size_t strides[] = {static_cast<size_t>(window.strides[0]), static_cast<size_t>(window.strides[1])};
-  return {.first = input + static_cast<size_t>(row) * strides[0] * line,
-          .count = static_cast<size_t>(layer.width),
-          .pixel_step = strides[1] * pixel,
-          .run_step = static_cast<size_t>(window.dilations[0]) * line,
-          .runs = static_cast<size_t>(layer.runs),
-          .run = static_cast<size_t>(layer.run),
-          .weights = layer.weights,
-          .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
-          .base = static_cast<int32_t>(layer.weights_of_one()),
-          .shift = 1,
-          .bases = reinterpret_cast<const int32_t *>(layer.base),
-          .out = sums,
-          .stride = static_cast<size_t>(layer.stride)};
+  const Dots dots = {.first = input + static_cast<size_t>(row) * strides[0] * line,
+                     .count = static_cast<size_t>(run.width),
+                     .pixel_step = strides[1] * pixel,
+                     .run_step = static_cast<size_t>(window.dilations[0]) * line,
+                     .runs = static_cast<size_t>(layer.runs),
+                     .run = static_cast<size_t>(layer.run),
+                     .weights = layer.weights,
+                     .blocks = 0,
+                     .base = static_cast<int32_t>(layer.weights_of_one()),
+                     .shift = 1,
+                     .bases = reinterpret_cast<const int32_t *>(layer.base),
+                     .out = sums,
+                     .stride = static_cast<size_t>(layer.stride)};
+  return run.wanted(dots, word);
 }
 
-// `count` packed windows of group g one behind the other.
+// `count` packed windows of group g, one behind the other, for the wanted outputs.
 Dots packed(const Run &run, int64_t g, size_t count, int32_t *sums) {
   const Layer &layer = run.layer;
   const size_t window = static_cast<size_t>(layer.run) * run.kernels.word;
-  return {.first = run.scratch + run.at.patches,
-          .count = count,
-          .pixel_step = window,
-          .run_step = 0,
-          .runs = 1,
-          .run = static_cast<size_t>(layer.run),
-          .weights = layer.weights + static_cast<size_t>(g * layer.blocked) * window,
-          .blocks = static_cast<size_t>(layer.blocked) / static_cast<size_t>(layer.block),
-          .base = static_cast<int32_t>(layer.weights_of_one()),
-          .shift = 1,
-          .bases = nullptr,
-          .out = sums + g * layer.outputs,
-          .stride = static_cast<size_t>(layer.stride)};
+  const Dots dots = {.first = run.scratch + run.at.patches,
+                     .count = count,
+                     .pixel_step = window,
+                     .run_step = 0,
+                     .runs = 1,
+                     .run = static_cast<size_t>(layer.run),
+                     .weights = layer.weights + static_cast<size_t>(g * layer.blocked) * window,
+                     .blocks = 0,
+                     .base = static_cast<int32_t>(layer.weights_of_one()),
+                     .shift = 1,
+                     .bases = nullptr,
+                     .out = sums + g * layer.outputs,
+                     .stride = static_cast<size_t>(layer.stride)};
+  return run.wanted(dots, run.kernels.word);
 }
 
 void packed_row(const Run &run, int64_t row, int32_t *sums) {
   const Layer &layer = run.layer;
   uint8_t *patches = run.scratch + run.at.patches;
   const size_t window = static_cast<size_t>(layer.run) * run.kernels.word;
-  for (int64_t first = 0; first < layer.width; first += static_cast<int64_t>(tile)) {
-    const size_t left = static_cast<size_t>(layer.width - first);
+  for (int64_t first = 0; first < run.width; first += static_cast<int64_t>(tile)) {
+    const size_t left = static_cast<size_t>(run.width - first);
     const size_t count = left < tile ? left : tile;
     for (int64_t g = 0; g < layer.group; ++g) {
       for (size_t p = 0; p < count; ++p)
@@ -116,10 +132,11 @@ void packed_row(const Run &run, int64_t row, int32_t *sums) {
 void bits_row(const Run &run, int64_t row, int32_t *sums) {
   const Layer &layer = run.layer;
   if (layer.input_bytes > 0)
-    run.kernels.disagreements(straight(run, run.input, static_cast<size_t>(run.x.packed()), row, sums));
+    run.kernels.disagreements(
+        straight(run, run.input, static_cast<size_t>(run.x.packed()), run.kernels.word, row, sums));
   else
     packed_row(run, row, sums);
-  for (int64_t column = 0; layer.tap_sums != nullptr && column < layer.width; ++column)
+  for (int64_t column = 0; layer.tap_sums != nullptr && column < run.width; ++column)
     correct_border(run, row, column, sums + static_cast<size_t>(column) * static_cast<size_t>(layer.stride));
 }
 
@@ -129,21 +146,23 @@ void planes_row(const Run &run, int64_t row, int32_t *sums) {
   uint32_t *values = reinterpret_cast<uint32_t *>(run.scratch + run.at.values);
   int32_t *counts = reinterpret_cast<int32_t *>(run.scratch + run.at.counts);
   const size_t window = static_cast<size_t>(layer.run) * run.kernels.word, blocked = static_cast<size_t>(layer.blocked);
-  for (int64_t column = 0; column < layer.width; ++column) {
+  const size_t first = static_cast<size_t>(run.outputs.first);
+  const size_t end = static_cast<size_t>(layer.group > 1 ? layer.outputs : run.outputs.end);
+  for (int64_t column = 0; column < run.width; ++column) {
     for (int64_t g = 0; g < layer.group; ++g) {
       gather_planes(layer, run.x, reinterpret_cast<const int32_t *>(run.from), row, column, g, values, patches, window);
       Dots job = packed(run, g, static_cast<size_t>(layer.planes), nullptr);
       job.base = job.shift = 0;
-      job.out = counts;
+      job.out = counts + first;
       job.stride = blocked;
       run.kernels.disagreements(job); // minus the popcounts
       const uint32_t *base = layer.base + static_cast<size_t>(g) * blocked;
       int32_t *out = sums + static_cast<size_t>(column) * static_cast<size_t>(layer.stride) + g * layer.outputs;
-      for (size_t o = 0; o < blocked; ++o)
+      for (size_t o = first; o < end; ++o)
         out[o] = static_cast<int32_t>(base[o]);
       for (int32_t p = 0; p < layer.planes; ++p) {
         const int32_t *plane = counts + static_cast<size_t>(p) * blocked;
-        for (size_t o = 0; o < blocked; ++o)
+        for (size_t o = first; o < end; ++o)
           out[o] = static_cast<int32_t>(static_cast<uint32_t>(out[o]) - (static_cast<uint32_t>(plane[o]) << p));
       }
     }
@@ -153,6 +172,7 @@ void planes_row(const Run &run, int64_t row, int32_t *sums) {
 // Row `row` of the sums: [width][stride], int32 or float32.
 void sums_row(const Run &run, int64_t row, int32_t *sums) {
   const size_t stride = static_cast<size_t>(run.layer.stride);
+  const int64_t end = run.layer.group > 1 ? run.layer.outputs : run.outputs.end;
   switch (run.layer.method) {
   case Method::direct: // goes without sums
     return;
@@ -161,10 +181,11 @@ void sums_row(const Run &run, int64_t row, int32_t *sums) {
   case Method::planes:
     return planes_row(run, row, sums);
   case Method::bytes:
-    return run.kernels.products(straight(run, run.input, static_cast<size_t>(run.x.channels), row, sums));
+    return run.kernels.products(
+        straight(run, run.input, static_cast<size_t>(run.x.channels), run.kernels.values, row, sums));
   case Method::real:
     return run.kernels.sums({&run.layer, reinterpret_cast<const float *>(run.from), run.x.height, run.x.width, row,
-                             reinterpret_cast<float *>(sums), stride});
+                             run.width, reinterpret_cast<float *>(sums), stride, run.outputs.first, end});
   }
 }
 
@@ -195,12 +216,13 @@ void pool_row(const Run &run, int64_t width, const int32_t *sums, int64_t first,
 void finish_row(const Run &run, int64_t row, const int32_t *sums) {
   const size_t stride = static_cast<size_t>(run.layer.stride);
   const size_t pixel = static_cast<size_t>(run.node.thresholded() ? run.result.packed() : 4 * run.result.channels);
+  const int64_t first = run.outputs.first, count = run.outputs.end - first;
   uint8_t *to = run.to + static_cast<size_t>(row * run.result.width) * pixel;
   for (int64_t column = 0; column < run.result.width; ++column, sums += stride, to += pixel) {
     if (run.node.thresholded())
-      run.kernels.threshold(sums, run.node.taus, run.node.flips, run.result.channels, to);
+      run.kernels.threshold(sums + first, run.node.taus + first, run.node.flips + first / 8, count, to + first / 8);
     else
-      __builtin_memcpy(to, sums, pixel);
+      __builtin_memcpy(to + 4 * first, sums + first, static_cast<size_t>(4 * count));
   }
 }
 
@@ -209,7 +231,7 @@ void plain_rows(const Run &run, int64_t begin, int64_t end) {
   const bool finished = !run.node.thresholded() && run.layer.stride == static_cast<uint64_t>(run.layer.channels());
   for (int64_t row = begin; row < end; ++row) {
     if (finished) { // a row of sums lies as a row of the value does
-      sums_row(run, row, reinterpret_cast<int32_t *>(run.to) + row * run.layer.width * run.layer.channels());
+      sums_row(run, row, reinterpret_cast<int32_t *>(run.to) + row * run.width * run.layer.channels());
       continue;
     }
     sums_row(run, row, sums);
@@ -259,16 +281,21 @@ void layer_rows(const Call &call, const Part &part) {
   if (node.layer.method == Method::direct)
     return direct_rows(call, part);
   const Kernels &kernels = *call.session.kernels;
+  Value x = call.x, result = call.result;
+  x.width *= call.images;
+  result.width *= call.images;
   const Run run{node,
                 node.layer,
-                call.x,
-                call.result,
+                x,
+                result,
                 kernels,
                 call.from,
-                copies_input(node.layer) ? call.session.scratch : call.from,
+                copies_input(node.layer) ? call.shared : call.from,
                 call.to,
                 layer_scratch(node, call.x, call.result, kernels),
-                part.scratch};
+                part.scratch,
+                part.outputs,
+                node.layer.width * call.images};
   node.pooled ? pooled_rows(run, part.begin, part.end) : plain_rows(run, part.begin, part.end);
 }
 

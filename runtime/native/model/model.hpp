@@ -17,6 +17,7 @@ constexpr int64_t most_all_elements = int64_t{1} << 28; // of all values
 constexpr int64_t most_products = int64_t{1} << 36;     // of one layer
 constexpr int64_t most_pooled = int64_t{1} << 16;       // elements under a pooling window
 constexpr size_t longest_name = 1000;                   // bytes
+constexpr int32_t most_images = 4096;                   // computed together
 
 // Whether a value of these sides, none below 1, is small enough.
 inline bool few_elements(int64_t height, int64_t width, int64_t channels) {
@@ -96,12 +97,14 @@ struct Layer {
   int64_t inputs = 1;            // channels of one group
   int64_t outputs = 1;           // channels of one group
   int64_t height = 1, width = 1; // of the output, before pooling
+  int64_t images = 1;            // of a layer of vectors: how many are computed together at most
   int64_t pad_value = 0;
   bool pad_counts = false; // real sums: taps outside the image are added
   Method method = Method::bits;
 
   // what the method makes of it
   uint64_t block = 1;          // outputs that the kernel computes at a time
+  uint64_t apart = 1;          // outputs: weights of a multiple of these may be used alone
   int64_t blocked = 0;         // outputs of one group, rounded up to blocks
   uint64_t stride = 0;         // int32 elements between two pixels of a row of sums
   uint64_t runs = 1, run = 0;  // words of one window, as in Dots
@@ -152,18 +155,25 @@ struct Call {
   const bnnt_session &session;
   const Node &node;
   const Value &x, &result;
-  const uint8_t *from;
+  const uint8_t *from, *other; // other: what it reads second
   uint8_t *to;
+  uint8_t *shared;    // the scratch that all parts read
+  int64_t images = 1; // vectors of so many images lie behind each other, as the pixels of a row do
 
   template <class T> const T *in() const { return reinterpret_cast<const T *>(from); }
   template <class T> T *out() const { return reinterpret_cast<T *>(to); }
-  const uint8_t *second() const; // the other value of a node that reads two
+};
+
+// Outputs [first, end) of a layer, where the first one is a multiple of Layer::apart.
+struct Outputs {
+  int64_t first, end;
 };
 
 // Rows [begin, end) of the value that a node yields. Scratch is the worker's own.
 struct Part {
   int64_t begin, end;
   uint8_t *scratch;
+  Outputs outputs; // of a layer; all of them where it has groups
 };
 
 // A parameter with one number for each channel: [C], or [C, 1, 1] for a value of rank 3.
@@ -207,9 +217,10 @@ struct bnnt_session {
   int32_t next_tensor = 0; // while the file is read: where the next one should be
   const bnnt::Kernels *kernels = nullptr;
   uint8_t *buffers = nullptr; // all values
-  // Of the node that runs: what all of its tasks read, and room for each worker.
-  uint8_t *scratch = nullptr, *worker_scratch = nullptr;
-  uint64_t worker_bytes = 0;
+  // Of the node that runs: what all tasks of an image read, and room for each worker.
+  uint8_t *shared_scratch = nullptr, *worker_scratch = nullptr;
+  uint64_t shared_bytes = 0, worker_bytes = 0;
+  int32_t images = 1; // computed together
   int32_t threads = 1;
   bnnt_parallel_for parallel_for = nullptr;
   void *context = nullptr;
@@ -218,7 +229,5 @@ struct bnnt_session {
   bnnt::Bytes input_json;
 
   const bnnt::Value &output() const { return values[node_count]; }
-  uint8_t *buffer(int32_t value) const { return buffers + values[value].offset; }
+  uint8_t *buffer(int32_t value) const { return buffers + values[value].offset; } // [images][bytes]
 };
-
-inline const uint8_t *bnnt::Call::second() const { return session.buffer(node.inputs[1]); }

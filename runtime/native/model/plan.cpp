@@ -60,6 +60,11 @@ int32_t replaces(const bnnt_session &session, int32_t node) {
   return -1;
 }
 
+// Bytes of all images that are computed together.
+uint64_t room_of(const bnnt_session &session, const Value &value) {
+  return round_up(value.bytes * static_cast<uint64_t>(session.images), Arena::alignment) + slack;
+}
+
 // Gives every value its place in one buffer: its input's, or the lowest gap between the values that are alive with it.
 // The pixels lie in the caller's memory. `alive`: room for one index a value. Returns the buffer's size.
 uint64_t place_values(bnnt_session &session, int32_t *alive) {
@@ -67,7 +72,7 @@ uint64_t place_values(bnnt_session &session, int32_t *alive) {
   int32_t count = 0; // values alive, by offset
   for (int32_t node = 0; node < session.node_count; ++node) {
     Value &value = session.values[node + 1];
-    const uint64_t size = round_up(value.bytes, Arena::alignment) + slack;
+    const uint64_t size = room_of(session, value);
     int32_t kept = 0;
     for (int32_t i = 0; i < count; ++i)
       if (kept_until(session, session.values[alive[i]]) >= node)
@@ -80,7 +85,7 @@ uint64_t place_values(bnnt_session &session, int32_t *alive) {
       const Value &other = session.values[alive[slot]];
       if (replaced < 0 ? value.offset + size <= other.offset : value.offset <= other.offset)
         break;
-      const uint64_t end = other.offset + round_up(other.bytes, Arena::alignment) + slack;
+      const uint64_t end = other.offset + room_of(session, other);
       if (replaced < 0 && end > value.offset)
         value.offset = end;
     }
@@ -145,6 +150,7 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
     Value &result = session.values[i + 1];
     node.kernel = "portable";
     if (node.weights != Weights::none) {
+      node.layer.images = x.rank == 1 ? session.images : 1;
       choose_method(node, x, kernels);
       const LayerScratch scratch = layer_scratch(node, x, result, kernels);
       shared = scratch.shared > shared ? scratch.shared : shared;
@@ -160,7 +166,8 @@ bool plan(bnnt_session &session, int32_t *alive, Arena &arena) {
   session.values[session.node_count].last_use = session.node_count;
   group_nodes(session);
   session.buffers = arena.take<uint8_t>(place_values(session, alive));
-  session.scratch = arena.take<uint8_t>(shared);
+  session.shared_bytes = round_up(shared, Arena::alignment);
+  session.shared_scratch = arena.take<uint8_t>(session.shared_bytes * static_cast<uint64_t>(session.images));
   session.worker_bytes = round_up(worker + slack, Arena::alignment);
   session.worker_scratch = arena.take<uint8_t>(session.worker_bytes * static_cast<uint64_t>(session.threads));
   session.memory_bytes = arena.taken();

@@ -1,11 +1,13 @@
-// One image through all nodes.
+// Images through all nodes.
 #pragma once
 
 #include "model.hpp"
 
 namespace bnnt {
 
-// `index`: of the image among those that are traced. Where times are wanted every node runs alone.
-void run_image(const bnnt_session &session, const uint8_t *image, size_t index, const bnnt_trace &trace);
+// `count` images, as many as the session computes together at most. `index`: of the first one among those that are
+// traced. Where times are wanted every node runs alone.
+void run_images(const bnnt_session &session, const uint8_t *images, size_t index, size_t count,
+                const bnnt_trace &trace);
 
 } // namespace bnnt

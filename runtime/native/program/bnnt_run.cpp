@@ -9,6 +9,8 @@ constexpr const char *usage =
     "bnnt-run MODEL.onnx [--describe] [--images images.npy [--logits out.npy] [--digests out.npy]] [--golden FOLDER] "
     "[--bench SECONDS [--runs N] [--batch N] [--samples out.npy]] [--profile] [--kernels NAME] [--threads N] [--cpu N]";
 
+constexpr size_t together = 8; // images, where they are not timed
+
 enum : int { fine = 0, mismatch = 1, wrong = 2 };
 
 struct Arguments {
@@ -134,7 +136,10 @@ bool open(const char *path, Bytes file, const Arguments &arguments, Model &model
   size_t needed = 0;
   bnnt_error failure;
   bnnt_status status = BNNT_MEMORY;
-  bnnt_options options = {sizeof options, BNNT_ABI, 1, arguments.kernels, nullptr, nullptr};
+  const bool timed = arguments.seconds != nullptr || arguments.profile;
+  const size_t images = timed ? arguments.bench.batch : together;
+  bnnt_options options = {
+      sizeof options, BNNT_ABI, 1, arguments.kernels, nullptr, nullptr, static_cast<int32_t>(images)};
   if (arguments.thread_count > 1 && !start_threads(arguments.thread_count, options, error))
     return false;
   model.threads = options.threads;

@@ -103,18 +103,21 @@ void disagree(const Kernels &set, const Shape &shape, Pattern pattern, Noise &no
   check_dots(set, "disagreements", set.disagreements, windows, set.block, x, rows, base, shift, expect);
 }
 
-// Bytes as large as they get, so that sums of 16 bits would overflow where they are emptied too late.
-void multiply(const Kernels &set, const Shape &shape, Pattern pattern, Noise &noise) {
+// Bytes as large as they get, so that sums of 16 bits would overflow where they are emptied too late; weights from
+// `least` to `most`, which are -1 and 1 without 0 between them.
+void multiply(const Kernels &set, const char *name, void (*function)(const Dots &), int least, int most,
+              const Shape &shape, Pattern pattern, Noise &noise) {
   const Windows windows(shape, set.values);
   Guarded<uint8_t> x(windows.bytes()), rows(shape.outputs * windows.length());
-  const uint8_t most = set.offset == 0 ? 255 : 128; // -128
+  const uint8_t far = set.offset == 0 ? 255 : 128; // -128
   for (size_t i = 0; i < x.size(); ++i)
-    x[i] = pattern == Pattern::random ? static_cast<uint8_t>(noise.next() >> 56) : most;
+    x[i] = pattern == Pattern::random ? static_cast<uint8_t>(noise.next() >> 56) : far;
   for (size_t i = 0; i < rows.size(); ++i)
-    rows[i] = static_cast<uint8_t>(pattern == Pattern::equal          ? 1
-                                   : pattern == Pattern::opposite     ? -1
-                                   : pattern == Pattern::checkerboard ? (i % 3 != 0 ? 1 : -1)
-                                                                      : noise.between(0, 1) * 2 - 1);
+    rows[i] = static_cast<uint8_t>(pattern == Pattern::equal          ? most
+                                   : pattern == Pattern::opposite     ? least
+                                   : pattern == Pattern::checkerboard ? (i % 3 != 0 ? most : least)
+                                   : most == 1                        ? noise.between(0, 1) * 2 - 1
+                                                                      : noise.between(least, most));
   const int32_t base = static_cast<int32_t>(noise.between(-(1 << 20), 1 << 20));
   const auto expect = [&](const uint8_t *window, const uint8_t *row) {
     int32_t sum = base;
@@ -122,7 +125,15 @@ void multiply(const Kernels &set, const Shape &shape, Pattern pattern, Noise &no
       sum += (set.offset == 0 ? window[i] : static_cast<int8_t>(window[i])) * static_cast<int8_t>(row[i]);
     return sum;
   };
-  check_dots(set, "products", set.products, windows, set.bytes_block, x, rows, base, 0, expect);
+  check_dots(set, name, function, windows, set.bytes_block, x, rows, base, 0, expect);
+}
+
+void multiply_signs(const Kernels &set, const Shape &shape, Pattern pattern, Noise &noise) {
+  multiply(set, "products", set.products, -1, 1, shape, pattern, noise);
+}
+
+void multiply_bytes(const Kernels &set, const Shape &shape, Pattern pattern, Noise &noise) {
+  multiply(set, "byte_products", set.byte_products, -128, 127, shape, pattern, noise);
 }
 
 // Every length around the limits of counters of 8 bits (31 words of at most 8 bits) and some of 16, every number of

@@ -210,7 +210,7 @@ void sums(const Kernels &set, const Case &c, const Peak &peak) {
   float *image = memory<float>(3 * width * c.channels, 0), *out = memory<float>(c.pixels * blocked, 0);
   float *weights = memory<float>(3 * c.taps * c.channels * blocked, 0);
   layer.weights = reinterpret_cast<uint8_t *>(weights);
-  const Sums job{&layer, image, 3, static_cast<int64_t>(width), 0, out, blocked};
+  const Sums job{&layer, image, 3, static_cast<int64_t>(width), 0, layer.width, out, blocked, 0, layer.outputs};
   char shape[64];
   snprintf(shape, sizeof shape, "%zu pixels, 3x%zux%zu to %zu", c.pixels, c.taps, c.channels, c.outputs);
   const double macs = static_cast<double>(c.pixels * 3 * c.taps * c.channels * blocked);
@@ -242,6 +242,8 @@ int main() {
       convolution(set, 28, 128, 1, peaks.bits);
     }
     dots(set.bytes_name, set.products, {28, 3, 32, 64}, set.values, set.values, set.bytes_block, peaks.bytes);
+    if (set.byte_products != set.products)
+      dots("any bytes", set.byte_products, {28, 3, 32, 64}, set.values, set.values, set.bytes_block, {});
     for (const Case &c : floats)
       sums(set, c, peaks.real);
   }

@@ -99,7 +99,8 @@ int main() {
     }
     report(i, "disagreements", set.bits_name, &Kernels::disagreements, [](auto &of) { dots(of, 1, disagree); });
     report(i, "convolution", set.convolver != nullptr ? set.convolver->name : "", &Kernels::convolver, convolutions);
-    report(i, "products", set.bytes_name, &Kernels::products, [](auto &of) { dots(of, 1, multiply); });
+    report(i, "products", set.bytes_name, &Kernels::products, [](auto &of) { dots(of, 1, multiply_signs); });
+    report(i, "byte_products", set.bytes_name, &Kernels::byte_products, [](auto &of) { dots(of, 1, multiply_bytes); });
     report(i, "sums", set.real_name, &Kernels::sums, sums);
     report(i, "threshold", set.name, &Kernels::threshold, threshold);
     report(i, "maximum", set.name, &Kernels::maximum, maximum);

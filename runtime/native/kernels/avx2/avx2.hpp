@@ -14,6 +14,7 @@ constexpr size_t real_block = 16;
 
 void disagreements(const Dots &job);
 void products(const Dots &job);
+void byte_products(const Dots &job);
 void sums(const Sums &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 void maximum(int32_t *to, const int32_t *from, size_t count);

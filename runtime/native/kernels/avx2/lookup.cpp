@@ -82,8 +82,17 @@ void run(const Convolution &job) { Lookups<Vector>(job).run(); }
 
 } // namespace
 
-const Convolver convolver = {
-    "lookup avx2",      2,  4, Vector::bytes, 1, expand, lookup_weight_bytes<Vector>, pack_lookups<Vector>,
-    element_of<Vector>, run};
+const Convolver convolver = {"lookup avx2",
+
+                             2,
+                             4,
+                             Vector::bytes,
+                             4 * Vector::bytes,
+                             1,
+                             expand,
+                             lookup_weight_bytes<Vector>,
+                             pack_lookups<Vector>,
+                             element_of<Vector>,
+                             run};
 
 } // namespace bnnt::avx2

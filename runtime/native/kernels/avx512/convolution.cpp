@@ -145,7 +145,7 @@ void run(const Convolution &job) {
 } // namespace
 
 const Convolver convolver = {
-    "direct avx512", 1,  1, block, 1, expand, word_weight_bytes<word, block>, pack_words<word, block>,
+    "direct avx512", 1,  1, block, 4 * block, 1, expand, word_weight_bytes<word, block>, pack_words<word, block>,
     same_element,    run};
 
 } // namespace bnnt::avx512

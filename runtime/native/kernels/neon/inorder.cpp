@@ -62,8 +62,17 @@ size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
 
 } // namespace
 
-const Convolver inorder = {
-    "direct neon_inorder", 1, Loop::expansion, block, word, expand, weight_bytes, pack_words<word, block>, same_element,
-    run_tiles<Loop>};
+const Convolver inorder = {"direct neon_inorder",
+
+                           1,
+                           Loop::expansion,
+                           block,
+                           block,
+                           word,
+                           expand,
+                           weight_bytes,
+                           pack_words<word, block>,
+                           same_element,
+                           run_tiles<Loop>};
 
 } // namespace bnnt::neon

@@ -13,6 +13,7 @@ constexpr uint64_t most_weights = uint64_t{1} << 18;
 
 void disagreements(const Dots &job);
 void products(const Dots &job);
+void byte_products(const Dots &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 
 extern const Convolver wide;    // cores whose loads that repeat a word take a slot of NEON: all operands by plain loads
@@ -28,5 +29,6 @@ constexpr uint8_t offset = 128; // the instruction takes signed bytes
 constexpr uint64_t most_weights = neon::most_weights;
 
 void products(const Dots &job);
+constexpr auto byte_products = products; // the instruction takes any weights
 
 } // namespace bnnt::neon_dot

@@ -37,8 +37,10 @@ void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) {
 } // namespace
 
 const Convolver wide = {"direct neon",
+
                         1,
                         Loop::expansion,
+                        block,
                         block,
                         word,
                         expand,

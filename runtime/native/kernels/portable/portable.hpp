@@ -13,6 +13,7 @@ constexpr size_t real_block = 16; // 4 vectors of 4, 4 pixels: the registers of 
 
 void disagreements(const Dots &job);
 void products(const Dots &job);
+void byte_products(const Dots &job);
 void sums(const Sums &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 void maximum(int32_t *to, const int32_t *from, size_t count);
