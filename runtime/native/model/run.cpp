@@ -44,8 +44,11 @@ struct Group {
     return session.worker_scratch + static_cast<uint64_t>(worker) * session.worker_bytes;
   }
 
-  // Two rows are computed together where a kernel can.
-  int64_t begin(int64_t part) const { return part == parts ? rows : rows * part / parts / 2 * 2; }
+  // Where a part of the rows begins: the first ones are the larger ones, so that all workers end at the same time.
+  int64_t begin(int64_t part) const {
+    const int64_t larger = rows % parts;
+    return part * (rows / parts) + (part < larger ? part : larger);
+  }
 
   void prepare(size_t at, size_t vectors = 1) const {
     if (session.nodes[first].op->prepare != nullptr)
@@ -112,8 +115,9 @@ void run_group(Group group) {
     session.parallel_for(session.context, whole, run_image, &group);
   group.parts = 1;
   if (op.rowwise != Rowwise::none && threads > 1) {
-    const int64_t pairs = (group.rows + 1) / 2, most = 4 * int64_t{session.threads};
-    group.parts = pairs < most ? pairs : most; // as many as keep all workers busy though some are slower
+    // as many as keep all workers busy though some are slower, with two rows or more, which kernels compute together
+    const int64_t pairs = (group.rows + 1) / 2, workers = session.threads, most = 4 * workers;
+    group.parts = pairs >= most ? most : pairs > workers ? pairs / workers * workers : pairs;
   }
   for (group.image = whole; group.image < end; ++group.image) {
     group.prepare(group.image);
