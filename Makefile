@@ -33,6 +33,7 @@ bench-arm: .venv/.test
 .venv-bench/.made: .venv/.test
 	$(PYTHON) -m venv .venv-bench
 	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install openvino numpy
+	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install ai-edge-litert numpy
 	-$(BIN)/bnnt setup lce
 	touch $@
 

@@ -40,9 +40,10 @@ def versions(bench_python: Path) -> str:
     known = [f"{package} {metadata.version(package)}" for package in ("bnnt", "onnxruntime")]
     known += [f"larq-compute-engine {LCE}"]
     if bench_python.exists():
-        words = [bench_python, "-c", "from importlib import metadata; print(metadata.version('openvino'))"]
-        done = subprocess.run(words, capture_output=True, text=True, check=False)
-        known += [f"openvino {done.stdout.strip()}"] if done.returncode == 0 else []
+        for package in ("openvino", "ai-edge-litert"):
+            words = [bench_python, "-c", f"from importlib import metadata; print(metadata.version('{package}'))"]
+            done = subprocess.run(words, capture_output=True, text=True, check=False)
+            known += [f"{package} {done.stdout.strip()}"] if done.returncode == 0 else []
     return ", ".join(known)
 
 

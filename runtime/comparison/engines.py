@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 
 from bnn_toolchain.converters import onnx
 from bnn_toolchain.converters.graph.graph import Graph
+from bnn_toolchain.converters.lce.format.container import encode
 from bnn_toolchain.errors import Unavailable, Unsupported
 from bnn_toolchain.runtime.checks import peers
 from bnn_toolchain.runtime.checks.peers import SECONDS, Pinned
 from bnn_toolchain.runtime.checks.twins import float_twin, int8_twins
+from bnn_toolchain.runtime.comparison.tflite_twins import Kind, tflite_twin
 from bnn_toolchain.runtime.devices.local import Local
 from bnn_toolchain.runtime.engines.native.library import kernel_sets
 from bnn_toolchain.runtime.targets.cache import build
 from bnn_toolchain.runtime.targets.target import host_target
 
-WORKER = Path(__file__).parent / "openvino_worker.py"
 LOCAL, ANYWHERE = Local(), Pinned("", None)
 
 
@@ -54,7 +55,7 @@ def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engi
     for file, twin in zip(int8, int8_twins(graph), strict=True):
         file.write_bytes(twin)
     program = build(host_target()).program
-    reason = f"OpenVINO: no environment with its wheel at {bench_python}: make bench installs one"
+    litert = _litert_files(graph, folder)
     for threads in (1, 2):
         for kernels in kernel_sets() if threads == 1 else kernel_sets()[:1]:
             native = peers.native(LOCAL, program, binary, 1, ANYWHERE, threads, kernels)
@@ -62,13 +63,9 @@ def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engi
         stock = [peers.stock("", file.read_bytes(), images, threads) for file in (real, *int8)]
         yield Engine("onnxruntime fp32", threads, _as_times(stock[0]))
         yield _faster([Engine("onnxruntime int8", threads, _as_times(peer)) for peer in stock[1:]])
-        schemes = []
-        for file in int8 if bench_python.exists() else ():  # one of them may want what it does not have on this CPU
-            try:
-                schemes.append(Engine("OpenVINO int8", threads, _OpenVino(bench_python, file, images, threads).sample))
-            except Unavailable as error:
-                reason = f"OpenVINO: {error}"
-        yield _faster(schemes) if schemes else reason
+        yield _elsewhere("OpenVINO int8", bench_python, "openvino_worker.py", int8, images, threads)
+        for name, file in litert.items():
+            yield _elsewhere(name, bench_python, "litert_worker.py", [file], images, threads)
     try:
         yield Engine("LCE indirect", 1, _as_times(peers.lce(graph, images)))
     except (Unavailable, Unsupported) as error:
@@ -88,14 +85,39 @@ def _as_times(peer: peers.Peer) -> Callable[[], NDArray[np.float64]]:
     return sample
 
 
-class _OpenVino:
-    """A process of the environment that has OpenVINO; it answers each line with the times of a round."""
+def _litert_files(graph: Graph, folder: Path) -> dict[str, Path]:
+    """The twins by the names of their rows."""
+    files: dict[str, Path] = {}
+    kinds: tuple[tuple[str, Kind], ...] = (("LiteRT fp32", "FLOAT32"), ("LiteRT int8", "INT8"))
+    for name, kind in kinds:
+        files[name] = folder / f"{kind.lower()}.tflite"
+        files[name].write_bytes(encode(tflite_twin(graph, kind)))
+    return files
 
-    def __init__(self, python: Path, model: Path, images: NDArray[np.uint8], threads: int) -> None:
+
+def _elsewhere(
+    name: str, python: Path, worker: str, models: Sequence[Path], images: NDArray[np.uint8], threads: int
+) -> Engine | str:
+    """An engine of the environment at ``python`` on the model that it is faster on, or why it runs none of them."""
+    if not python.exists():
+        return f"{name}: no environment with its wheel at {python}: make bench installs one"
+    engines, reason = [], ""
+    for model in models:  # one of them may want what it does not have on this CPU
+        try:
+            engines.append(Engine(name, threads, _Worker(python, worker, model, images, threads).sample))
+        except Unavailable as error:
+            reason = f"{name}: {error}"
+    return _faster(engines) if engines else reason
+
+
+class _Worker:
+    """A process of an environment of its own; it answers each line with the times of a round."""
+
+    def __init__(self, python: Path, worker: str, model: Path, images: NDArray[np.uint8], threads: int) -> None:
         np.save(model.with_suffix(".npy"), images)
         words = [model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
         self._process = subprocess.Popen(
-            [python, WORKER, *words],
+            [python, Path(__file__).parent / worker, *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

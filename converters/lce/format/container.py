@@ -36,10 +36,11 @@ _DTYPES: dict[str, DTypeLike] = {
 
 @dataclass(frozen=True, eq=False)
 class Quantization:
-    """Of a whole tensor: real = scale * (stored - zero_point)."""
+    """real = scale * (stored - zero_point), of a whole tensor or, written alone, of each slice of its first axis."""
 
     scale: float
     zero_point: int
+    slices: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +87,9 @@ def encode(container: Container) -> bytes:
         raw = None if t.data is None else np.frombuffer(np.ascontiguousarray(t.data).tobytes(), np.uint8)
         table = {"shape": t.shape, "type": getattr(TensorType, t.type), "name": t.name}
         if t.quantization:
-            table["quantization"] = {"scale": [t.quantization.scale], "zero_point": [t.quantization.zero_point]}
+            scale, zero_point = [t.quantization.scale], [t.quantization.zero_point]
+            slices = t.quantization.slices
+            table["quantization"] = {"scale": scale * slices, "zero_point": zero_point * slices}
         return table if raw is None else table | {"buffer": store(raw)}
 
     codes = list(dict.fromkeys(op.code for op in container.operators))
