@@ -99,9 +99,9 @@ def main() -> None:
         folder = Path(name)
         run("cc", "-shared", "-fPIC", "-O2", HERE / "trace.c", "-o", folder / "libtrace.so")
         objects = []
-        for part in ("kernels/neon", "kernels/neon_dot"):
-            for source in sorted((SOURCES / part).glob("*.cpp")):
-                made = folder / f"{part.replace('/', '-')}-{source.stem}.o"
+        for part in ("kernels/neon/*.cpp", "kernels/neon_dot/*.cpp", "layer/gather.cpp"):
+            for source in sorted(SOURCES.glob(part)):
+                made = folder / f"{source.parent.name}-{source.stem}.o"
                 run(*find_compiler(), *FLAGS, "-mcpu=generic", "-c", source, "-o", made)
                 objects.append(made)
         print("MAC a cycle by models, upper bounds (llvm-mca 19). Whole calls: expanded, counted, thresholds packed;")

@@ -1,6 +1,7 @@
 // One call of a kernel between two marks, for a trace of what is executed. KERNEL, SIDE, CHANNELS and OUTPUTS are
 // given.
 #include "kernels/neon/neon.hpp"
+#include "layer/gather.hpp"
 
 using namespace bnnt;
 
@@ -52,13 +53,14 @@ void call() {
 }
 #else // a row of a first layer: 3x3 windows of three bytes, with its thresholds
 void call() {
-  constexpr size_t run = (9 + VALUES - 1) / VALUES;
-  const Dots job{.first = image,
+  constexpr size_t run = (9 + VALUES - 1) / VALUES, together = (27 + VALUES - 1) / VALUES;
+  constexpr bool gathered = 8 * together < 7 * 3 * run; // as layers do
+  const Dots job{.first = gathered ? expanded : image,
                  .count = SIDE,
-                 .pixel_step = 3,
+                 .pixel_step = gathered ? together * VALUES : 3,
                  .run_step = 3 * width,
-                 .runs = 3,
-                 .run = run,
+                 .runs = gathered ? 1 : 3,
+                 .run = gathered ? together : run,
                  .weights = weights,
                  .blocks = OUTPUTS / BLOCK,
                  .base = 0,
@@ -67,6 +69,8 @@ void call() {
                  .out = sums,
                  .stride = OUTPUTS};
   mark(0);
+  if (gathered)
+    gather_bytes(image, SIDE, 3, 3 * width, 3, 9, job.pixel_step, expanded);
   KERNEL(job);
   for (size_t p = 0; p < SIDE; ++p)
     neon::threshold(sums + p * OUTPUTS, bases, flips, OUTPUTS, bits + p * OUTPUTS / 8);

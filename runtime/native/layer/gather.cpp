@@ -105,4 +105,12 @@ void gather_planes(const Layer &layer, const Value &x, const int32_t *from, int6
   }
 }
 
+void gather_bytes(const uint8_t *from, size_t count, size_t pixel_step, size_t run_step, size_t runs, size_t run,
+                  size_t window, uint8_t *patches) {
+  for (size_t p = 0; p < count; ++p, from += pixel_step, patches += window)
+    for (size_t r = 0; r < runs; ++r)
+      for (size_t i = 0; i < run; i += gather_step) // what is too much is written over by what follows
+        __builtin_memcpy(patches + r * run + i, from + r * run_step + i, gather_step);
+}
+
 } // namespace bnnt

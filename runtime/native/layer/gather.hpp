@@ -16,4 +16,11 @@ void gather_bits(const Layer &layer, const Value &x, const uint8_t *from, int64_
 void gather_planes(const Layer &layer, const Value &x, const int32_t *from, int64_t row, int64_t column, int64_t g,
                    uint32_t *values, uint8_t *patches, size_t bytes);
 
+constexpr size_t gather_step = 16; // bytes that are read and written at a time
+
+// `count` windows of bytes one behind the other, `window` bytes each: `runs` runs of `run` bytes, run r of pixel p at
+// from + p * pixel_step + r * run_step. Reads and writes up to a step beyond.
+void gather_bytes(const uint8_t *from, size_t count, size_t pixel_step, size_t run_step, size_t runs, size_t run,
+                  size_t window, uint8_t *patches);
+
 } // namespace bnnt

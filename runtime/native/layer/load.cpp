@@ -106,10 +106,11 @@ float weight_of(const Node &node, uint64_t output, int64_t tap, int64_t input) {
       static_cast<size_t>((output * inputs + static_cast<uint64_t>(input)) * taps + static_cast<uint64_t>(tap)));
 }
 
-// The blocks of products: values of one row of taps side by side, `values` of them a word.
+// The blocks of products: values of one row of taps, or of all, side by side, `values` of them a word.
 void fill_bytes(Node &node, const Kernels &kernels) {
   Layer &layer = node.layer;
-  const uint64_t row = static_cast<uint64_t>(layer.window.kernel[1] * layer.inputs);
+  const uint64_t row =
+      static_cast<uint64_t>(layer.gathered ? layer.weights_of_one() : layer.window.kernel[1] * layer.inputs);
   const uint64_t values = kernels.values, block = layer.block;
   __builtin_memset(layer.weights, 0, static_cast<size_t>(weight_bytes(layer, kernels)));
   __builtin_memset(layer.base, 0, static_cast<size_t>(layer.blocked) * sizeof *layer.base);

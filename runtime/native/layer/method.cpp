@@ -1,5 +1,6 @@
 #include "../kernels/kernels.hpp"
 #include "direct.hpp"
+#include "gather.hpp"
 
 namespace bnnt {
 
@@ -47,8 +48,15 @@ void choose_integers(Node &node, const Value &x, const Kernels &kernels) {
     layer.method = Method::bytes;
     layer.block = kernels.bytes_block;
     layer.input_bytes = padded;
+    const auto words = [&](int64_t count) { return round_up(wide(count), kernels.values) / kernels.values; };
     layer.runs = wide(layer.window.kernel[0]);
-    layer.run = round_up(wide(layer.window.kernel[1] * layer.inputs), kernels.values) / kernels.values;
+    layer.run = words(layer.window.kernel[1] * layer.inputs);
+    const uint64_t together = words(layer.weights_of_one());
+    layer.gathered = 8 * together < 7 * layer.runs * layer.run; // short rows fill their last words badly
+    if (layer.gathered) {
+      layer.runs = 1;
+      layer.run = together;
+    }
     node.kernel = kernels.bytes_name;
     return;
   }
@@ -90,10 +98,12 @@ LayerScratch layer_scratch(const Node &node, const Value &x, const Value &result
     scratch.worker = direct_scratch(node, x, kernels);
     return scratch;
   }
-  scratch.shared = layer.input_bytes + sizeof(uint64_t); // the last word may reach behind it
+  scratch.shared = layer.input_bytes + gather_step; // the last step may reach behind it
   const uint64_t window = layer.runs * layer.run * kernels.word;
   if (layer.method == Method::bits && layer.input_bytes == 0)
     scratch.patches = part(tile * window);
+  if (layer.gathered)
+    scratch.patches = part(tile * layer.run * kernels.values + gather_step);
   if (layer.method == Method::planes) {
     scratch.patches = part(wide(layer.planes) * window);
     scratch.values = part(round_up(wide(layer.weights_of_one()), 8) * sizeof(uint32_t));

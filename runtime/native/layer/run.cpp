@@ -140,6 +140,26 @@ void bits_row(const Run &run, int64_t row, int32_t *sums) {
     correct_border(run, row, column, sums + static_cast<size_t>(column) * static_cast<size_t>(layer.stride));
 }
 
+void bytes_row(const Run &run, int64_t row, int32_t *sums) {
+  const Layer &layer = run.layer;
+  const Dots dots = straight(run, run.input, static_cast<size_t>(run.x.channels), run.kernels.values, row, sums);
+  if (!layer.gathered)
+    return run.kernels.products(dots);
+  const size_t taps = static_cast<size_t>(layer.window.kernel[0]), window = dots.run * run.kernels.values;
+  const size_t length = static_cast<size_t>(layer.window.kernel[1] * layer.inputs);
+  uint8_t *patches = run.scratch + run.at.patches;
+  for (size_t first = 0; first < dots.count; first += tile) {
+    Dots some = dots;
+    some.count = dots.count - first < tile ? dots.count - first : tile;
+    gather_bytes(dots.first + first * dots.pixel_step, some.count, dots.pixel_step, dots.run_step, taps, length, window,
+                 patches);
+    some.first = patches;
+    some.pixel_step = window;
+    some.out += first * dots.stride;
+    run.kernels.products(some);
+  }
+}
+
 void planes_row(const Run &run, int64_t row, int32_t *sums) {
   const Layer &layer = run.layer;
   uint8_t *patches = run.scratch + run.at.patches;
@@ -181,8 +201,7 @@ void sums_row(const Run &run, int64_t row, int32_t *sums) {
   case Method::planes:
     return planes_row(run, row, sums);
   case Method::bytes:
-    return run.kernels.products(
-        straight(run, run.input, static_cast<size_t>(run.x.channels), run.kernels.values, row, sums));
+    return bytes_row(run, row, sums);
   case Method::real:
     return run.kernels.sums({&run.layer, reinterpret_cast<const float *>(run.from), run.x.height, run.x.width, row,
                              run.width, reinterpret_cast<float *>(sums), stride, run.outputs.first, end});

@@ -109,6 +109,7 @@ struct Layer {
   uint64_t stride = 0;         // int32 elements between two pixels of a row of sums
   uint64_t runs = 1, run = 0;  // words of one window, as in Dots
   uint64_t input_bytes = 0;    // of the padded image that windows are read from; 0: they are packed one by one
+  bool gathered = false;       // bytes: the rows of a window are brought together first
   int32_t planes = 0;          // bit planes
   int64_t low = 0;             // planes and bytes: the accumulator that is stored as 0
   uint8_t *weights = nullptr;  // as the method's kernel wants them
