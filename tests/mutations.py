@@ -154,6 +154,12 @@ MUTATIONS = (
         "most[v] = a > b ? a : b;",
         HERE,
     ),
+    Mutation(
+        f"{KERNELS}/avx2/byte_products.cpp",
+        "odd[v] = _mm256_srai_epi16(w, 8);",
+        "odd[v] = _mm256_srli_epi16(w, 8);",
+        HERE,
+    ),
     Mutation(f"{KERNELS}/rows.hpp", "repeated[0][i] = scales[i % channels];", "repeated[0][i] = scales[0];", HERE),
     Mutation(
         f"{KERNELS}/tiles.hpp",
@@ -191,6 +197,31 @@ MUTATIONS = (
         "if (high - layer.low <= 0xff && padded > 0 && (!one_pixel || weights <= kernels.most_weights)) {",
         "if (high - layer.low <= 0x1ff && padded > 0 && (!one_pixel || weights <= kernels.most_weights)) {",
         f"{NATIVE}layers.py::test_pixels_and_integers",
+    ),
+    Mutation(
+        f"{LAYER}/gather.cpp",
+        "__builtin_memcpy(patches + r * run + i, from + r * run_step + i, gather_step);",
+        "__builtin_memcpy(patches + r * run + i, from + r * run_step + i, gather_step / 4);",
+        f"{NATIVE}layers.py::test_windows_of_short_rows_are_brought_together",
+    ),
+    # outputs of dense layers that workers share, several images, and parts of rows
+    Mutation(
+        f"{LAYER}/run.cpp",
+        "dots.bases += dots.bases == nullptr ? 0 : first;",
+        "dots.bases += 0;",
+        f"{NATIVE}options.py::test_the_bytes_are_the_same_for_any_number_of_threads",
+    ),
+    Mutation(
+        f"{LAYER}/direct.cpp",
+        "const uint64_t first = g * wide(layer.outputs) + before, at = g * direct.arranged + before;",
+        "const uint64_t first = g * wide(layer.outputs) + before, at = g * direct.arranged;",
+        f"{NATIVE}options.py::test_the_bytes_are_the_same_for_any_number_of_images_together",
+    ),
+    Mutation(
+        "runtime/native/model/run.cpp",
+        "return part * (rows / parts) + (part < larger ? part : larger);",
+        "return part * (rows / parts);",
+        f"{NATIVE}options.py::test_the_bytes_are_the_same_for_any_number_of_threads",
     ),
     # direct convolutions: counts of 16 bits, borders, rows in pairs, the row that has no neighbour
     Mutation(

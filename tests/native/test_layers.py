@@ -119,6 +119,18 @@ def test_pixels_and_integers(case, kind, offset):
         check_kernel(sessions, "n1", "bytes")
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+@pytest.mark.parametrize("side", [2, 3, 5, 7])
+def test_windows_of_short_rows_are_brought_together(channels, side):
+    """Rows of one word and of several, more windows than are gathered at a time, and steps beyond the last row."""
+    rng = np.random.default_rng(side)
+    for strides, width in (((1, 1), 70), ((2, 3), 71)):
+        shape = (9, width, channels)
+        conv = BinaryConv2d(signs(rng, 40, side, side, channels), channels, strides, pads=(1, 2, 0, 1))
+        sessions = agree(graph(shape, PixelInput(77), conv), images(rng, shape, "random"))
+        check_kernel(sessions, "n1", "bytes")
+
+
 @quick
 @given(
     st.sampled_from([*CHANNELS, 511, 1000]),
