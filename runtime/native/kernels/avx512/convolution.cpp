@@ -144,8 +144,16 @@ void run(const Convolution &job) {
 
 } // namespace
 
-const Convolver convolver = {
-    "direct avx512", 1,  1, block, 4 * block, 1, expand, word_weight_bytes<word, block>, pack_words<word, block>,
-    same_element,    run};
+const Convolver convolver = {.name = "direct avx512",
+                             .pixels = 1,
+                             .expansion = 1,
+                             .block = block,
+                             .apart = 4 * block,
+                             .unit = 1,
+                             .expand = expand,
+                             .weight_bytes = word_weight_bytes<word, block>,
+                             .pack = pack_words<word, block>,
+                             .element = same_element,
+                             .run = run};
 
 } // namespace bnnt::avx512

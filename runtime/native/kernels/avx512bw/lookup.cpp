@@ -77,17 +77,16 @@ void run(const Convolution &job) { Lookups<Vector>(job).run(); }
 
 } // namespace
 
-const Convolver convolver = {"lookup avx512bw",
-
-                             2,
-                             4,
-                             Vector::bytes,
-                             4 * Vector::bytes,
-                             1,
-                             expand,
-                             lookup_weight_bytes<Vector>,
-                             pack_lookups<Vector>,
-                             element_of<Vector>,
-                             run};
+const Convolver convolver = {.name = "lookup avx512bw",
+                             .pixels = 2,
+                             .expansion = 4,
+                             .block = Vector::bytes,
+                             .apart = 4 * Vector::bytes,
+                             .unit = 1,
+                             .expand = expand,
+                             .weight_bytes = lookup_weight_bytes<Vector>,
+                             .pack = pack_lookups<Vector>,
+                             .element = element_of<Vector>,
+                             .run = run};
 
 } // namespace bnnt::avx512bw

@@ -62,17 +62,16 @@ size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
 
 } // namespace
 
-const Convolver inorder = {"direct neon_inorder",
-
-                           1,
-                           Loop::expansion,
-                           block,
-                           block,
-                           word,
-                           expand,
-                           weight_bytes,
-                           pack_words<word, block>,
-                           same_element,
-                           run_tiles<Loop>};
+const Convolver inorder = {.name = "direct neon_inorder",
+                           .pixels = 1,
+                           .expansion = Loop::expansion,
+                           .block = block,
+                           .apart = block,
+                           .unit = word,
+                           .expand = expand,
+                           .weight_bytes = weight_bytes,
+                           .pack = pack_words<word, block>,
+                           .element = same_element,
+                           .run = run_tiles<Loop>};
 
 } // namespace bnnt::neon

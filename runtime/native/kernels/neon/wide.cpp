@@ -36,17 +36,16 @@ void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) {
 
 } // namespace
 
-const Convolver wide = {"direct neon",
-
-                        1,
-                        Loop::expansion,
-                        block,
-                        block,
-                        word,
-                        expand,
-                        word_weight_bytes<word, block>,
-                        pack_words<word, block>,
-                        same_element,
-                        run_tiles<Loop>};
+const Convolver wide = {.name = "direct neon",
+                        .pixels = 1,
+                        .expansion = Loop::expansion,
+                        .block = block,
+                        .apart = block,
+                        .unit = word,
+                        .expand = expand,
+                        .weight_bytes = word_weight_bytes<word, block>,
+                        .pack = pack_words<word, block>,
+                        .element = same_element,
+                        .run = run_tiles<Loop>};
 
 } // namespace bnnt::neon
