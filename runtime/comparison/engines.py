@@ -63,9 +63,9 @@ def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engi
         stock = [peers.stock("", file.read_bytes(), images, threads) for file in (real, *int8)]
         yield Engine("onnxruntime fp32", threads, _as_times(stock[0]))
         yield _faster([Engine("onnxruntime int8", threads, _as_times(peer)) for peer in stock[1:]])
-        yield _elsewhere("OpenVINO int8", bench_python, "openvino_worker.py", int8, images, threads)
+        yield _elsewhere("OpenVINO int8", bench_python, "openvino", int8, images, threads)
         for name, file in litert.items():
-            yield _elsewhere(name, bench_python, "litert_worker.py", [file], images, threads)
+            yield _elsewhere(name, bench_python, "litert", [file], images, threads)
     try:
         yield Engine("LCE indirect", 1, _as_times(peers.lce(graph, images)))
     except (Unavailable, Unsupported) as error:
@@ -96,7 +96,7 @@ def _litert_files(graph: Graph, folder: Path) -> dict[str, Path]:
 
 
 def _elsewhere(
-    name: str, python: Path, worker: str, models: Sequence[Path], images: NDArray[np.uint8], threads: int
+    name: str, python: Path, package: str, models: Sequence[Path], images: NDArray[np.uint8], threads: int
 ) -> Engine | str:
     """An engine of the environment at ``python`` on the model that it is faster on, or why it runs none of them."""
     if not python.exists():
@@ -104,7 +104,7 @@ def _elsewhere(
     engines, reason = [], ""
     for model in models:  # one of them may want what it does not have on this CPU
         try:
-            engines.append(Engine(name, threads, _Worker(python, worker, model, images, threads).sample))
+            engines.append(Engine(name, threads, _Worker(python, package, model, images, threads).sample))
         except Unavailable as error:
             reason = f"{name}: {error}"
     return _faster(engines) if engines else reason
@@ -113,11 +113,11 @@ def _elsewhere(
 class _Worker:
     """A process of an environment of its own; it answers each line with the times of a round."""
 
-    def __init__(self, python: Path, worker: str, model: Path, images: NDArray[np.uint8], threads: int) -> None:
+    def __init__(self, python: Path, package: str, model: Path, images: NDArray[np.uint8], threads: int) -> None:
         np.save(model.with_suffix(".npy"), images)
-        words = [model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
+        words = [package, model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
         self._process = subprocess.Popen(
-            [python, Path(__file__).parent / worker, *words],
+            [python, Path(__file__).parent / "worker.py", *words],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -56,6 +56,19 @@ def test_both_twins_are_of_the_same_operators(make):
     assert "RELU" not in real
 
 
+@pytest.mark.parametrize("kind", ["FLOAT32", "INT8"])
+@pytest.mark.parametrize(
+    ("make", "weights"),
+    [
+        (residual, [8 * 7 * 7 * 3, 8 * 3 * 3 * 8, 16 * 3 * 3 * 8, 16 * 8, 5 * 16]),
+        (plain, [16 * 3 * 3 * 3, 8 * 3 * 3 * 16, 20 * 8 * 14 * 14, 5 * 20]),
+    ],
+)
+def test_a_twin_has_the_weights_of_its_network(make, weights, kind):
+    constants = [t.data for t in tflite_twin(convert(make().eval(), SPEC), kind).tensors if t.data is not None]
+    assert sorted(array.size for array in constants if array.ndim > 1) == sorted(weights)
+
+
 def test_groups_have_no_twin():
     with pytest.raises(Unsupported, match=r"second: a convolution of groups has no \.tflite twin"):
         tflite_twin(fused(np.random.default_rng(0)), "FLOAT32")

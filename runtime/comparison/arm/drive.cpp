@@ -54,7 +54,7 @@ void call() {
 #else // a row of a first layer: 3x3 windows of three bytes, with its thresholds
 void call() {
   constexpr size_t run = (9 + VALUES - 1) / VALUES, together = (27 + VALUES - 1) / VALUES;
-  constexpr bool gathered = 8 * together < 7 * 3 * run; // as layers do
+  constexpr bool gathered = worth_gathering(together, 3 * run);
   const Dots job{.first = gathered ? expanded : image,
                  .count = SIDE,
                  .pixel_step = gathered ? together * VALUES : 3,

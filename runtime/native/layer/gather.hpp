@@ -16,6 +16,10 @@ void gather_bits(const Layer &layer, const Value &x, const uint8_t *from, int64_
 void gather_planes(const Layer &layer, const Value &x, const int32_t *from, int64_t row, int64_t column, int64_t g,
                    uint32_t *values, uint8_t *patches, size_t bytes);
 
+// Whether windows of bytes are to be gathered: short rows fill their last words badly. Words of a whole window, and of
+// its rows one by one.
+constexpr bool worth_gathering(uint64_t together, uint64_t apart) { return 8 * together < 7 * apart; }
+
 constexpr size_t gather_step = 16; // bytes that are read and written at a time
 
 // `count` windows of bytes one behind the other, `window` bytes each: `runs` runs of `run` bytes, run r of pixel p at

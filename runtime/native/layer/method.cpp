@@ -52,7 +52,7 @@ void choose_integers(Node &node, const Value &x, const Kernels &kernels) {
     layer.runs = wide(layer.window.kernel[0]);
     layer.run = words(layer.window.kernel[1] * layer.inputs);
     const uint64_t together = words(layer.weights_of_one());
-    layer.gathered = 8 * together < 7 * layer.runs * layer.run; // short rows fill their last words badly
+    layer.gathered = worth_gathering(together, layer.runs * layer.run);
     if (layer.gathered) {
       layer.runs = 1;
       layer.run = together;
