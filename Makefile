@@ -37,12 +37,13 @@ bench-arm: .venv/.test
 	-$(BIN)/bnnt setup lce
 	touch $@
 
-# mypy cannot follow an editable installation of mapped folders, so it reads a plain one.
+# mypy cannot follow an editable installation of mapped folders, so it reads a plain one, and what is not installed.
 lint: .venv/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/clang-format --dry-run --Werror $(CPP)
 	rm -rf build/lib build/typed && $(PIP) install --no-deps --target build/typed .
+	cp -r runtime/comparison build/typed/bnn_toolchain/runtime/
 	cd build/typed && ../../$(BIN)/mypy --config-file ../../pyproject.toml -p bnn_toolchain
 
 format: .venv/.test

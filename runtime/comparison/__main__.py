@@ -41,7 +41,11 @@ def versions(bench_python: Path) -> str:
     known += [f"larq-compute-engine {LCE}"]
     if bench_python.exists():
         for package in ("openvino", "ai-edge-litert"):
-            words = [bench_python, "-c", f"from importlib import metadata; print(metadata.version('{package}'))"]
+            words: list[str | Path] = [
+                bench_python,
+                "-c",
+                f"from importlib import metadata; print(metadata.version('{package}'))",
+            ]
             done = subprocess.run(words, capture_output=True, text=True, check=False)
             known += [f"{package} {done.stdout.strip()}"] if done.returncode == 0 else []
     return ", ".join(known)

@@ -115,7 +115,7 @@ class _Worker:
 
     def __init__(self, python: Path, package: str, model: Path, images: NDArray[np.uint8], threads: int) -> None:
         np.save(model.with_suffix(".npy"), images)
-        words = [package, model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
+        words: list[str | Path] = [package, model, model.with_suffix(".npy"), str(threads), str(SECONDS)]
         self._process = subprocess.Popen(
             [python, Path(__file__).parent / "worker.py", *words],
             stdin=subprocess.PIPE,

@@ -93,6 +93,7 @@ def network(name: str) -> Graph:
         )
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
+            assert part.running_mean is not None
             nn.init.normal_(part.running_mean)
             nn.init.uniform_(part.weight, 0.5, 1.5)
     return convert(module.eval(), spec)

@@ -62,12 +62,12 @@ def _draw(results: Mapping[str, Sequence[Row]]) -> bytes:
 
     mpl.use("agg")
     mpl.rcParams["svg.hashsalt"] = "bnnt"
-    from matplotlib import pyplot
+    from matplotlib import color_sequences, pyplot
 
     alone = {network: [row for row in rows if row.threads == 1] for network, rows in results.items()}
     engines = list(dict.fromkeys(row.engine for rows in alone.values() for row in rows))
     figure, axes = pyplot.subplots(figsize=(9, 1.2 + 0.16 * sum(len(rows) + 1 for rows in alone.values())))
-    colours = dict(zip(engines, pyplot.get_cmap("tab10").colors, strict=False))
+    colours = dict(zip(engines, color_sequences["tab10"], strict=False))
     position, ticks = 0.0, []
     for network, rows in alone.items():
         first = position

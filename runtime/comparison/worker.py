@@ -32,8 +32,8 @@ else:
     run = interpreter.invoke
 for _ in range(5):
     run()
-for _ in sys.stdin:
-    times = []
+for _line in sys.stdin:
+    times: list[tuple[float, float]] = []
     start = time.perf_counter()
     while len(times) < 3 or time.perf_counter() - start < float(seconds):
         cpu, wall = time.process_time_ns(), time.perf_counter_ns()

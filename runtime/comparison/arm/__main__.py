@@ -117,8 +117,8 @@ def main() -> None:
                 cells.append(f"{macs / cycles(code, core.model, folder):.1f}")
                 count = len(code)
             values, block = LAYOUT[core.products]
-            size = ("-DSIDE=32", "-DCHANNELS=24", f"-DOUTPUTS={OUTPUTS}", f"-DVALUES={values}", f"-DBLOCK={block}")
-            code = list(executed(folder, objects, (f"-DKERNEL={core.products}::products", *size)))
+            layer = ("-DSIDE=32", "-DCHANNELS=24", f"-DOUTPUTS={OUTPUTS}", f"-DVALUES={values}", f"-DBLOCK={block}")
+            code = list(executed(folder, objects, (f"-DKERNEL={core.products}::products", *layer)))
             cells.append(f"{32 * 27 * OUTPUTS / cycles(code, core.model, folder):.1f}")
             print(f"| {core.name} | {core.convolver}, {core.products} | {' | '.join(cells)} | {count:,} |", flush=True)
 
