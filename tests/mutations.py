@@ -75,8 +75,8 @@ MUTATIONS = (
     # lookups: fields and bytes that overflow, leaks, padding behind a run, limits, borders
     Mutation(
         f"{KERNELS}/lookup/lookup.hpp",
-        "constexpr size_t most_triples = 21; // of lookups, before a byte of counts overflows",
-        "constexpr size_t most_triples = 22;",
+        "constexpr size_t most_steps = 21; // before a byte of counts overflows",
+        "constexpr size_t most_steps = 22;",
         HERE,
     ),
     Mutation(
@@ -87,8 +87,8 @@ MUTATIONS = (
     ),
     Mutation(
         f"{KERNELS}/lookup/lookup.hpp",
-        "const bool ends = rest > 0 && triple + count == triples;",
-        "const bool ends = rest > 1 && triple + count == triples;",
+        "const bool ends = rest > 0 && step + count == steps;",
+        "const bool ends = rest > 1 && step + count == steps;",
         HERE,
     ),
     Mutation(

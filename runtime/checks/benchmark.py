@@ -126,7 +126,7 @@ def _nodes(profiled: Profile, cost: Mapping[str, LayerCost], emulated: bool) -> 
         macs = 0 if row is None else row.binary_macs + row.other_macs
         rate = macs / cycles if macs and cycles and not emulated else None
         method = node.kernel.split(" ")[0]
-        peak = profiled.peaks.get("bits" if method in ("direct", "lookup") else method, 0) / 1000
+        peak = profiled.peaks.get("bits" if method == "direct" else method, 0) / 1000
         yield ProfiledNode(
             name=node.name,
             op=node.op,

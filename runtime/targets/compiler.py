@@ -40,7 +40,7 @@ class _Folder:
 
 _AVX2 = ("-mavx2", "-mtune=haswell")  # tuned for older CPUs, an unaligned load would be two
 _AVX512BW = ("-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mprefer-vector-width=512")
-_AVX512 = (*_AVX512BW, "-mavx512vnni", "-mavx512vpopcntdq")
+_AVX512 = (*_AVX512BW, "-mavx512vnni", "-mavx512vpopcntdq", "-mavx512vbmi", "-mgfni")
 _ROLLED = ("-fno-unroll-loops",)  # for an in-order CPU compilers unroll the loader to twice its size
 _SMALL = ("-Os",)  # what runs once
 _COMMON = (

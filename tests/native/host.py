@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 AVX512BW = {"avx512f", "avx512dq", "avx512bw", "avx512vl"}
-AVX512 = {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq"}
+AVX512 = {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq", "avx512vbmi", "gfni"}
 ARM64 = ("aarch64", "arm64")
 
 
@@ -36,7 +36,9 @@ DIRECT = {
 
 def kernel(method: str, kernel_set: str) -> str:
     """The kernel of a method in a set: some sets use the kernels of others."""
-    if method == "direct":
+    if method == "wide" and kernel_set == "avx512":
+        return "lookup avx512"
+    if method in ("direct", "wide"):
         return DIRECT[kernel_set]
     if kernel_set == "avx512bw":
         return f"{method} avx2"

@@ -14,9 +14,10 @@ from tests.tools import QEMU, QEMU_X86, needs_clang, needs_qemu, needs_qemu_x86
 
 NEON = ("neon_inorder_dot", "neon_inorder", "neon_dot", "neon")
 SETS = {"x86_64": ("avx512", "avx512bw", "avx2", "portable"), "arm64": (*NEON, "portable")}
+AVX512BW = {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
 NEEDS = {  # what the system must say that this CPU has, or a set is missing rightly
-    "avx512": {"avx512f", "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_vpopcntdq"},
-    "avx512bw": {"avx512f", "avx512bw", "avx512vl", "avx512dq"},
+    "avx512": {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq", "avx512vbmi", "gfni"},
+    "avx512bw": AVX512BW,
     "avx2": {"avx2"},
     **{name: {"asimd", "asimddp"} for name in ("neon_inorder_dot", "neon_dot")},
     **{name: {"asimd"} for name in ("neon_inorder", "neon")},
@@ -27,7 +28,8 @@ NEEDS = {  # what the system must say that this CPU has, or a set is missing rig
 def functions(*kernel_sets):
     """The functions of each set: ``portable`` has rows of sums for every convolution."""
     rest = ["products", "byte_products", "sums", "threshold", "maximum", "rows"]
-    return {name: ["disagreements", *(["convolution"] if name != "portable" else []), *rest] for name in kernel_sets}
+    straight = {"portable": [], "avx512": ["convolution", "narrow_convolution"]}
+    return {name: ["disagreements", *straight.get(name, ["convolution"]), *rest] for name in kernel_sets}
 
 
 def cpu_flags():

@@ -37,7 +37,8 @@ bool cpu_has_avx512bw() {
 
 bool cpu_has_avx512() {
   const Leaf leaf(7);
-  return cpu_has_avx512bw() && bit(leaf.c, 11) && bit(leaf.c, 14); // VNNI, VPOPCNTDQ
+  return cpu_has_avx512bw() && bit(leaf.c, 1) && bit(leaf.c, 8) && bit(leaf.c, 11) &&
+         bit(leaf.c, 14); // VBMI, GFNI, VNNI, VPOPCNTDQ
 }
 
 } // namespace bnnt

@@ -6,7 +6,7 @@ namespace bnnt {
 #if defined(__x86_64__)
 bool cpu_has_avx2();
 bool cpu_has_avx512bw(); // F, DQ, BW and VL
-bool cpu_has_avx512();   // VNNI and VPOPCNTDQ besides
+bool cpu_has_avx512();   // VNNI, VPOPCNTDQ, VBMI and GFNI besides
 #elif defined(__aarch64__)
 bool cpu_has_dot_products(); // of bytes, ARMv8.2
 bool cpu_is_inorder();       // one of the cores that this thread may use, at least

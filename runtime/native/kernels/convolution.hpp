@@ -31,6 +31,7 @@ struct Convolution {
   const uint32_t *runs; // where each run of a window lies behind its beginning, bytes of the expanded image
   size_t run_count;
   size_t run_bytes; // of one run, packed
+  size_t tap;       // bytes of one tap of a run, packed
   const uint8_t *weights;
   size_t outputs;
   int32_t base; // bits of a window
@@ -63,14 +64,15 @@ struct SignRows {
 // What a kernel set offers for them.
 struct Convolver {
   const char *name;
-  size_t pixels;    // of one spot
-  size_t expansion; // bytes of the expanded image for each packed one
-  size_t block;     // there are elements for a multiple of so many outputs
-  size_t apart;     // outputs: the weights and elements behind a multiple of these are those of a layer without them
-  size_t unit;      // bytes: pixels and runs must be a multiple
-  // Two rows of packed bytes, one for each pixel of a spot; where a spot has one pixel, b is not read.
-  void (*expand)(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to);
-  size_t (*weight_bytes)(size_t outputs, size_t runs, size_t run_bytes);
+  size_t least_outputs = 0;       // of a group: layers of fewer are another's
+  size_t pixels;                  // of one spot
+  size_t (*expanded)(size_t tap); // bytes of a tap, packed: how many it has in the expanded image
+  size_t block;                   // there are elements for a multiple of so many outputs
+  size_t apart; // outputs: the weights and elements behind a multiple of these are those of a layer without them
+  size_t unit;  // bytes: pixels and runs must be a multiple
+  // Two rows of taps, one for each pixel of a spot; where a spot has one pixel, b is not read.
+  void (*expand)(const uint8_t *a, const uint8_t *b, size_t taps, size_t tap, uint8_t *to);
+  size_t (*weight_bytes)(size_t outputs, size_t runs, size_t run_bytes, size_t tap);
   void (*pack)(const SignRows &rows, uint8_t *to); // to: zeroed
   size_t (*element)(size_t output);                // where limits and borders of an output stand
   void (*run)(const Convolution &);

@@ -88,6 +88,7 @@ struct Kernels {
   void (*disagreements)(const Dots &);
 
   const Convolver *convolver; // null: rows of sums serve every layer
+  const Convolver *narrow;    // for layers of fewer outputs than the other's least
 
   // bytes: out = bases + sum of products of uint8, or int8 where `offset` is 128, with weights of -1, 0 and +1; a word
   // is `values` of them. Sums of 16 bits on the way are emptied in time: a step adds at most 255 to one for each value.

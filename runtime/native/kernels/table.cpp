@@ -24,23 +24,23 @@ static bool everywhere() { return true; }
 // clang-format off
 constexpr Kernels kernel_sets[] = {
 #if defined(__x86_64__)
-    {"avx512", cpu_has_avx512, everywhere, BITS(avx512, "avx512"), &avx512::convolver, BYTES(avx512, "avx512"),
-     REALS(avx512, "avx512"), avx512::threshold, avx512::maximum, &avx512::rows},
-    {"avx512bw", cpu_has_avx512bw, everywhere, BITS(avx2, "avx2"), &avx512bw::convolver, BYTES(avx2, "avx2"),
+    {"avx512", cpu_has_avx512, everywhere, BITS(avx512, "avx512"), &avx512::lookup, &avx512::direct,
+     BYTES(avx512, "avx512"), REALS(avx512, "avx512"), avx512::threshold, avx512::maximum, &avx512::rows},
+    {"avx512bw", cpu_has_avx512bw, everywhere, BITS(avx2, "avx2"), &avx512bw::convolver, nullptr, BYTES(avx2, "avx2"),
      REALS(avx2, "avx2"), avx2::threshold, avx2::maximum, &avx2::rows},
-    {"avx2", cpu_has_avx2, everywhere, BITS(avx2, "avx2"), &avx2::convolver, BYTES(avx2, "avx2"),
+    {"avx2", cpu_has_avx2, everywhere, BITS(avx2, "avx2"), &avx2::convolver, nullptr, BYTES(avx2, "avx2"),
      REALS(avx2, "avx2"), avx2::threshold, avx2::maximum, &avx2::rows},
 #elif defined(__aarch64__)
-    {"neon_inorder_dot", cpu_has_dot_products, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder,
+    {"neon_inorder_dot", cpu_has_dot_products, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder, nullptr,
      BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
-    {"neon_inorder", everywhere, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder,
+    {"neon_inorder", everywhere, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder, nullptr,
      BYTES(neon, "neon"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
-    {"neon_dot", cpu_has_dot_products, everywhere, BITS(neon, "neon"), &neon::wide,
+    {"neon_dot", cpu_has_dot_products, everywhere, BITS(neon, "neon"), &neon::wide, nullptr,
      BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
-    {"neon", everywhere, everywhere, BITS(neon, "neon"), &neon::wide,
+    {"neon", everywhere, everywhere, BITS(neon, "neon"), &neon::wide, nullptr,
      BYTES(neon, "neon"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
 #endif
-    {"portable", everywhere, everywhere, BITS(portable, "portable"), nullptr, BYTES(portable, "portable"),
+    {"portable", everywhere, everywhere, BITS(portable, "portable"), nullptr, nullptr, BYTES(portable, "portable"),
      REALS(portable, "portable"), portable::threshold, portable::maximum, &portable::rows},
 };
 // clang-format on

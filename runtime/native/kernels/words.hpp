@@ -8,7 +8,9 @@ namespace {
 
 template <size_t word> size_t words_of(size_t run_bytes) { return (run_bytes + word - 1) / word; }
 
-template <size_t word, size_t block> size_t word_weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
+template <size_t copies> size_t expanded_words(size_t tap) { return copies * tap; }
+
+template <size_t word, size_t block> size_t word_weight_bytes(size_t outputs, size_t runs, size_t run_bytes, size_t) {
   return round_up(outputs, block) * runs * words_of<word>(run_bytes) * word;
 }
 

@@ -15,6 +15,11 @@ uint64_t wide(int64_t value) { return static_cast<uint64_t>(value); }
 
 int64_t tap_bytes(const Layer &layer) { return (layer.inputs + 7) / 8; }
 
+// Bytes of a pixel of the expanded image: one tap for each group.
+size_t expanded_pixel(const Layer &layer, const Convolver &convolver) {
+  return static_cast<size_t>(layer.group) * convolver.expanded(static_cast<size_t>(tap_bytes(layer)));
+}
+
 // Rows of the padded image from the first that a window reads to the last.
 int64_t span(const Layer &layer) { return (layer.window.kernel[0] - 1) * layer.window.dilations[0] + 1; }
 
@@ -82,9 +87,10 @@ bool outside(int64_t output, int64_t tap, const Window &window, int axis, int64_
 
 // Taps outside the image were read as +1. Counts of disagreements then lack, for each such tap, half of what its
 // weights sum to: the accumulator must be smaller by the sum.
-void fill_borders(const Node &node, const Value &x, const Convolver &convolver) {
+void fill_borders(const Node &node, const Value &x) {
   const Layer &layer = node.layer;
   const Direct &direct = layer.direct;
+  const Convolver &convolver = *direct.convolver;
   const int64_t columns = 1 + direct.left + direct.right, cases = static_cast<int64_t>(direct.cases());
   __builtin_memset(direct.borders, 0, static_cast<size_t>(wide(layer.group) * direct.cases() * direct.arranged) * 2);
   for (int64_t g = 0; g < layer.group; ++g) {
@@ -107,8 +113,9 @@ void fill_borders(const Node &node, const Value &x, const Convolver &convolver) 
   }
 }
 
-void fill_limits(const Node &node, const Convolver &convolver) {
+void fill_limits(const Node &node) {
   const Layer &layer = node.layer;
+  const Convolver &convolver = *layer.direct.convolver;
   const int64_t base = layer.weights_of_one();
   int16_t *limits = layer.direct.limits;
   for (int64_t g = 0; g < layer.group; ++g, limits += layer.direct.arranged) {
@@ -128,13 +135,13 @@ struct Room {
   uint64_t spots, rows, bytes;
   uint64_t row; // bytes of a padded row that is not expanded
 
-  Room(const Node &node, const Value &x, const Kernels &kernels) {
+  Room(const Node &node, const Value &x) {
     const Layer &layer = node.layer;
     const Direct &direct = layer.direct;
     const Window &window = layer.window;
     // those of a last row that has no neighbour stand apart
     const uint64_t lines = (direct.rows - 1) * wide(window.strides[0]) + 2 * wide(span(layer));
-    const uint64_t width = wide(columns(layer)), count = direct.rows * (width + 1) / kernels.convolver->pixels + width;
+    const uint64_t width = wide(columns(layer)), count = direct.rows * (width + 1) / direct.convolver->pixels + width;
     spots = round_up(lines * direct.line + slack, Arena::alignment);
     rows = spots + round_up(count * sizeof(Spot), Arena::alignment);
     row = round_up(wide(columns(layer, x) + window.pads[1] + window.pads[3]) * wide(x.packed()), Arena::alignment);
@@ -156,10 +163,10 @@ struct Band {
   uint8_t *zeros, *padded; // rows
 
   Band(const Call &of, uint8_t *scratch)
-      : call(of), layer(of.node.layer), window(layer.window), direct(layer.direct),
-        convolver(*of.session.kernels->convolver), width(layer.width * of.images), inside(of.x.width * of.images),
-        packed(static_cast<size_t>(of.x.packed())), pixel(packed * convolver.expansion), image(scratch) {
-    const Room room(of.node, of.x, *of.session.kernels);
+      : call(of), layer(of.node.layer), window(layer.window), direct(layer.direct), convolver(*direct.convolver),
+        width(layer.width * of.images), inside(of.x.width * of.images), packed(static_cast<size_t>(of.x.packed())),
+        pixel(expanded_pixel(layer, convolver)), image(scratch) {
+    const Room room(of.node, of.x);
     row = static_cast<size_t>(room.row);
     spots = reinterpret_cast<Spot *>(scratch + room.spots);
     zeros = scratch + room.rows;
@@ -173,11 +180,15 @@ struct Band {
     return at < 0 || at >= call.x.height ? zeros : call.from + static_cast<size_t>(at * inside) * packed;
   }
 
+  void expand_pixels(const uint8_t *a, const uint8_t *b, size_t pixels, uint8_t *to) const {
+    convolver.expand(a, b, pixels * static_cast<size_t>(layer.group), static_cast<size_t>(tap_bytes(layer)), to);
+  }
+
   // Rows y and y + stride of the padded image, one for each pixel of a spot. What pads them is +1: zeros.
   void expand(int64_t y, uint8_t *line) const {
     const size_t before = static_cast<size_t>(window.pads[1]) * pixel, count = static_cast<size_t>(inside);
     __builtin_memset(line, 0, before);
-    convolver.expand(input(y), input(y + window.strides[0]), count * packed, line + before);
+    expand_pixels(input(y), input(y + window.strides[0]), count, line + before);
     __builtin_memset(line + before + count * pixel, 0, static_cast<size_t>(window.pads[3]) * pixel);
   }
 
@@ -247,8 +258,7 @@ struct Band {
     for (int64_t ky = 0; ky < span(layer); ++ky) {
       __builtin_memcpy(padded + static_cast<size_t>(window.pads[1]) * packed, input(y * window.strides[0] + ky),
                        static_cast<size_t>(inside) * packed);
-      convolver.expand(padded, padded + shift, static_cast<size_t>(reach) * packed,
-                       image + wide(line + ky) * direct.line);
+      expand_pixels(padded, padded + shift, static_cast<size_t>(reach), image + wide(line + ky) * direct.line);
     }
     for (int64_t x = 0; x < half; ++x)
       to[x] = spot(line, y, x, y, x + half < width ? x + half : x);
@@ -258,19 +268,19 @@ struct Band {
   void run(int64_t begin, int64_t end, const Outputs &outputs) const {
     const size_t count = prepare(begin, end);
     const bool bits = call.node.thresholded();
-    const Kernels &kernels = *call.session.kernels;
-    const uint64_t weights = direct_weight_bytes(layer, wide(layer.outputs), kernels), groups = wide(layer.group);
+    const uint64_t weights = direct_weight_bytes(layer, wide(layer.outputs)), groups = wide(layer.group);
     const uint64_t before = wide(outputs.first); // 0 where there are groups
     // weights of those before, without what stands behind the last one
-    const uint64_t skipped = direct_weight_bytes(layer, before, kernels) - direct_weight_bytes(layer, 0, kernels);
+    const uint64_t skipped = direct_weight_bytes(layer, before) - direct_weight_bytes(layer, 0);
     for (uint64_t g = 0; g < groups; ++g) {
       const uint64_t first = g * wide(layer.outputs) + before, at = g * direct.arranged + before;
-      convolver.run({.image = image + g * wide(tap_bytes(layer)) * convolver.expansion,
+      convolver.run({.image = image + g * (pixel / groups),
                      .spots = spots,
                      .count = count,
                      .runs = direct.runs,
                      .run_count = static_cast<size_t>(direct.run_count),
                      .run_bytes = static_cast<size_t>(direct.run_bytes),
+                     .tap = static_cast<size_t>(tap_bytes(layer)),
                      .weights = layer.weights + g * weights + skipped,
                      .outputs = static_cast<size_t>(groups > 1 ? layer.outputs : outputs.end - outputs.first),
                      .base = static_cast<int32_t>(layer.weights_of_one()),
@@ -287,12 +297,17 @@ struct Band {
   }
 };
 
+const Convolver *convolver_for(const Layer &layer, const Kernels &kernels) {
+  const Convolver *convolver = kernels.convolver;
+  return convolver != nullptr && wide(layer.outputs) < convolver->least_outputs ? kernels.narrow : convolver;
+}
+
 } // namespace
 
 bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
   Layer &layer = node.layer;
   const Window &window = layer.window;
-  const Convolver *convolver = kernels.convolver;
+  const Convolver *convolver = convolver_for(layer, kernels);
   const bool zeros = layer.pad_value == 0 && window.padded();
   if (convolver == nullptr || wide(tap_bytes(layer)) % convolver->unit != 0 ||
       wide(x.packed()) % convolver->unit != 0 || layer.weights_of_one() > most_window_bits ||
@@ -300,11 +315,12 @@ bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
       (zeros && layer.inputs % 2 != 0) || (node.pooled && !pools_squares(node)))
     return false;
   Direct direct;
+  direct.convolver = convolver;
   const uint64_t stride = wide(window.strides[0]), height = round_up(wide(layer.height), 2);
   direct.run_count = wide(side_by_side(layer) ? window.kernel[0] : layer.taps());
   direct.run_bytes = wide(side_by_side(layer) ? window.kernel[1] : 1) * wide(tap_bytes(layer));
   const uint64_t pixels = wide(columns(layer, x) + window.pads[1] + window.pads[3]);
-  direct.line = round_up(pixels * wide(x.packed()) * convolver->expansion, Arena::alignment);
+  direct.line = round_up(pixels * expanded_pixel(layer, *convolver), Arena::alignment);
   direct.arranged = round_up(wide(layer.outputs), convolver->block);
   const uint64_t lines = band_bytes / direct.line, least = wide(span(layer)) + stride;
   direct.rows = lines > least ? (lines - least) / stride / 2 * 2 + 2 : 2;
@@ -324,15 +340,13 @@ bool choose_direct(Node &node, const Value &x, const Kernels &kernels) {
   return true;
 }
 
-uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs, const Kernels &kernels) {
+uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs) {
   const Direct &direct = layer.direct;
-  return kernels.convolver->weight_bytes(static_cast<size_t>(outputs), static_cast<size_t>(direct.run_count),
-                                         static_cast<size_t>(direct.run_bytes));
+  return direct.convolver->weight_bytes(static_cast<size_t>(outputs), static_cast<size_t>(direct.run_count),
+                                        static_cast<size_t>(direct.run_bytes), static_cast<size_t>(tap_bytes(layer)));
 }
 
-uint64_t direct_scratch(const Node &node, const Value &x, const Kernels &kernels) {
-  return Room(node, x, kernels).bytes;
-}
+uint64_t direct_scratch(const Node &node, const Value &x) { return Room(node, x).bytes; }
 
 void place_direct(Node &node, Arena &arena) {
   Direct &direct = node.layer.direct;
@@ -344,12 +358,11 @@ void place_direct(Node &node, Arena &arena) {
     direct.borders = arena.take<int16_t>(groups * direct.cases() * direct.arranged);
 }
 
-void fill_direct(Node &node, const Value &x, const Kernels &kernels) {
+void fill_direct(Node &node, const Value &x) {
   const Layer &layer = node.layer;
   const Direct &direct = layer.direct;
-  const Convolver &convolver = *kernels.convolver;
-  const uint64_t bytes = direct_weight_bytes(layer, wide(layer.outputs), kernels),
-                 pixel = wide(x.packed()) * convolver.expansion;
+  const Convolver &convolver = *direct.convolver;
+  const uint64_t bytes = direct_weight_bytes(layer, wide(layer.outputs)), pixel = expanded_pixel(layer, convolver);
   const uint64_t columns = side_by_side(layer) ? 1 : wide(layer.window.kernel[1]);
   for (uint64_t r = 0; r < direct.run_count; ++r)
     direct.runs[r] = static_cast<uint32_t>(r / columns * wide(layer.window.dilations[0]) * direct.line +
@@ -358,9 +371,9 @@ void fill_direct(Node &node, const Value &x, const Kernels &kernels) {
   for (int64_t g = 0; g < layer.group; ++g)
     convolver.pack(rows_of(node, g), layer.weights + wide(g) * bytes);
   if (direct.limits != nullptr)
-    fill_limits(node, convolver);
+    fill_limits(node);
   if (direct.borders != nullptr)
-    fill_borders(node, x, convolver);
+    fill_borders(node, x);
 }
 
 void direct_rows(const Call &call, const Part &part) {

@@ -9,12 +9,12 @@ namespace bnnt {
 bool choose_direct(Node &node, const Value &x, const Kernels &kernels);
 
 // Of one group with so many outputs.
-uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs, const Kernels &kernels);
+uint64_t direct_weight_bytes(const Layer &layer, uint64_t outputs);
 void place_direct(Node &node, Arena &arena);
-void fill_direct(Node &node, const Value &x, const Kernels &kernels);
+void fill_direct(Node &node, const Value &x);
 
 // What a worker needs, bytes.
-uint64_t direct_scratch(const Node &node, const Value &x, const Kernels &kernels);
+uint64_t direct_scratch(const Node &node, const Value &x);
 
 void direct_rows(const Call &call, const Part &part);
 

@@ -15,8 +15,7 @@ uint64_t weight_bytes(const Layer &layer, const Kernels &kernels) {
   const uint64_t outputs = static_cast<uint64_t>(layer.group * layer.blocked);
   switch (layer.method) {
   case Method::direct:
-    return static_cast<uint64_t>(layer.group) *
-           direct_weight_bytes(layer, static_cast<uint64_t>(layer.outputs), kernels);
+    return static_cast<uint64_t>(layer.group) * direct_weight_bytes(layer, static_cast<uint64_t>(layer.outputs));
   case Method::bits:
   case Method::planes:
     return outputs * layer.runs * layer.run * kernels.word;
@@ -165,7 +164,7 @@ void place_layer(Node &node, const Kernels &kernels, Arena &arena) {
 void fill_layer(Node &node, const Value &x, const Kernels &kernels) {
   switch (node.layer.method) {
   case Method::direct:
-    return fill_direct(node, x, kernels);
+    return fill_direct(node, x);
   case Method::bits:
   case Method::planes:
     return fill_packed(node, kernels);

@@ -95,7 +95,7 @@ LayerScratch layer_scratch(const Node &node, const Value &x, const Value &result
     return start;
   };
   if (layer.method == Method::direct) {
-    scratch.worker = direct_scratch(node, x, kernels);
+    scratch.worker = direct_scratch(node, x);
     return scratch;
   }
   scratch.shared = layer.input_bytes + gather_step; // the last step may reach behind it

@@ -6,6 +6,7 @@
 namespace bnnt {
 
 struct Kernels;
+struct Convolver;
 
 constexpr int64_t largest = 0x7fffffff;         // of an attribute or a dimension
 constexpr int64_t acc_limit = int64_t{1} << 24; // accumulators stay below
@@ -78,6 +79,7 @@ enum class Method : uint8_t {
 
 // What a direct convolution prepares: see kernels/convolution.hpp. Bytes are those of the expanded image.
 struct Direct {
+  const Convolver *convolver = nullptr;
   uint64_t line = 0;                                // bytes of a padded row
   uint64_t rows = 0;                                // of the convolution, in one band
   uint64_t run_count = 0, run_bytes = 0;            // packed

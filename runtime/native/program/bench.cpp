@@ -186,7 +186,7 @@ void put_peaks(const char *set, Text &json) {
   const struct {
     const char *name;
     const Peak &peak;
-  } methods[] = {{"bits", peaks.bits}, {"bytes", peaks.bytes}, {"real", peaks.real}};
+  } methods[] = {{"bits", peaks.bits}, {"lookup", peaks.lookup}, {"bytes", peaks.bytes}, {"real", peaks.real}};
   json.put(", \"peaks\": {");
   bool first = true;
   for (const auto &method : methods) {

@@ -11,32 +11,35 @@ namespace bnnt {
 
 namespace {
 
-// Lines of packed bytes; a window is `runs` runs of `run_bytes`, one in each line from that of its spot on.
+// Lines of `line` taps of `tap` packed bytes; a window is `runs` runs of `run` taps, one in each line from that of its
+// spot on.
 struct Plane {
-  size_t lines, line, runs, run_bytes, outputs, spots;
+  size_t tap, lines, line, runs, run, outputs, spots;
   bool bits, pooled, borders;
+  size_t line_bytes() const { return line * tap; }
+  size_t run_bytes() const { return run * tap; }
 };
 
 constexpr size_t border_cases = 5;
 
 class ConvolutionTest {
 public:
-  ConvolutionTest(const Kernels &of, const Plane &shape, Pattern pattern, Noise &random)
-      : set(of), convolver(*of.convolver), plane(shape), noise(random),
-        arranged(round_up(shape.outputs, convolver.block)), lines((shape.lines + 1) * shape.line),
-        rows(shape.outputs * window()), image(shape.lines * shape.line * convolver.expansion + 64),
-        weights(convolver.weight_bytes(shape.outputs, shape.runs, shape.run_bytes), 0), limits(arranged),
+  ConvolutionTest(const Kernels &of, const Convolver &with, const Plane &shape, Pattern pattern, Noise &random)
+      : set(of), convolver(with), plane(shape), noise(random), arranged(round_up(shape.outputs, convolver.block)),
+        lines((shape.lines + 1) * shape.line_bytes()), rows(shape.outputs * window()),
+        tap(convolver.expanded(shape.tap)), image(shape.lines * shape.line * tap + 64),
+        weights(convolver.weight_bytes(shape.outputs, shape.runs, shape.run_bytes(), shape.tap), 0), limits(arranged),
         borders(border_cases * arranged, 0), flips((arranged + 7) / 8 + 8, 0), spots(shape.spots), runs(shape.runs) {
     for (size_t i = 0; i < lines.size(); ++i)
       lines[i] = sign_byte(pattern, false, noise);
     for (size_t i = 0; i < rows.size(); ++i)
       rows[i] = sign_byte(pattern, true, noise);
     for (size_t y = 0; y < plane.lines; ++y)
-      convolver.expand(lines.data() + y * plane.line, lines.data() + (y + 1) * plane.line, plane.line,
-                       image.data() + y * plane.line * convolver.expansion);
-    convolver.pack({rows.data(), plane.outputs, plane.runs, plane.run_bytes, plane.run_bytes, 0xff}, weights.data());
+      convolver.expand(lines.data() + y * plane.line_bytes(), lines.data() + (y + 1) * plane.line_bytes(), plane.line,
+                       plane.tap, image.data() + y * plane.line * tap);
+    convolver.pack({rows.data(), plane.outputs, plane.runs, plane.run_bytes(), plane.tap, 0xff}, weights.data());
     for (size_t r = 0; r < plane.runs; ++r)
-      runs[r] = static_cast<uint32_t>(r * plane.line * convolver.expansion);
+      runs[r] = static_cast<uint32_t>(r * plane.line * tap);
     for (size_t i = 0; i < arranged; ++i)
       limits[i] = 0x7fff;
     for (size_t o = 0; o < plane.outputs; ++o) {
@@ -46,11 +49,10 @@ public:
         borders[c * arranged + convolver.element(o)] = static_cast<int16_t>(noise.between(-40, 40));
     }
     for (size_t i = 0; i < plane.spots; ++i) {
-      const size_t y = noise.size(0, plane.lines - plane.runs), unit = convolver.unit,
-                   at = noise.size(0, (plane.line - plane.run_bytes) / unit) * unit;
+      const size_t y = noise.size(0, plane.lines - plane.runs), at = noise.size(0, plane.line - plane.run);
       const uint32_t second = convolver.pixels == 2 && noise.size(0, 4) != 0 ? 1 : 0;
       const uint32_t out = static_cast<uint32_t>(2 * i);
-      spots[i] = {static_cast<uint32_t>((y * plane.line + at) * convolver.expansion),
+      spots[i] = {static_cast<uint32_t>((y * plane.line + at) * tap),
                   {out, out + second},
                   {static_cast<uint32_t>(noise.size(0, border_cases - 1)),
                    static_cast<uint32_t>(noise.size(0, border_cases - 1))}};
@@ -68,7 +70,8 @@ public:
                    .count = plane.spots,
                    .runs = runs.data(),
                    .run_count = plane.runs,
-                   .run_bytes = plane.run_bytes,
+                   .run_bytes = plane.run_bytes(),
+                   .tap = plane.tap,
                    .weights = weights.data(),
                    .outputs = plane.outputs,
                    .base = base,
@@ -85,9 +88,9 @@ public:
       for (size_t which = 0; which < (plane.pooled ? 1 : convolver.pixels); ++which)
         put(i, which, together, expected.data() + spots[i].out[which] * pixel);
     char sizes[160];
-    snprintf(sizes, sizeof sizes, "%zu spots, %zu runs of %zu bytes, %zu outputs, %s%s%s", plane.spots, plane.runs,
-             plane.run_bytes, plane.outputs, plane.bits ? "bits" : "accumulators", plane.pooled ? ", pooled" : "",
-             plane.borders ? ", borders" : "");
+    snprintf(sizes, sizeof sizes, "%zu spots, %zu runs of %zu taps of %zu bytes, %zu outputs, %s%s%s", plane.spots,
+             plane.runs, plane.run, plane.tap, plane.outputs, plane.bits ? "bits" : "accumulators",
+             plane.pooled ? ", pooled" : "", plane.borders ? ", borders" : "");
     for (size_t i = 0; i < to.size(); ++i)
       if (to[i] != expected[i])
         differ(set, "convolution", sizes, i, expected[i], to[i]);
@@ -97,18 +100,18 @@ public:
 private:
   static constexpr int32_t base = 12345;
 
-  size_t window() const { return plane.runs * plane.run_bytes; }
+  size_t window() const { return plane.runs * plane.run_bytes(); }
 
   // Disagreements of a pixel of a spot and an output, with what its border lacks.
   int32_t count(size_t spot, size_t which, size_t output) const {
-    const uint8_t *x = lines.data() + spots[spot].first / convolver.expansion + which * plane.line;
+    const uint8_t *x = lines.data() + spots[spot].first / tap * plane.tap + which * plane.line_bytes();
     const uint8_t *w = rows.data() + output * window();
     int32_t sum = plane.borders ? borders[spots[spot].border[which] * arranged + convolver.element(output)] : 0;
-    for (size_t r = 0; r < plane.runs; ++r, x += plane.line, w += plane.run_bytes) {
+    for (size_t r = 0; r < plane.runs; ++r, x += plane.line_bytes(), w += plane.run_bytes()) {
       size_t i = 0;
-      for (; i + sizeof(uint64_t) <= plane.run_bytes; i += sizeof(uint64_t))
+      for (; i + sizeof(uint64_t) <= plane.run_bytes(); i += sizeof(uint64_t))
         sum += __builtin_popcountll(load<uint64_t>(x + i) ^ load<uint64_t>(w + i));
-      for (; i < plane.run_bytes; ++i)
+      for (; i < plane.run_bytes(); ++i)
         sum += __builtin_popcount(x[i] ^ w[i]);
     }
     return sum;
@@ -140,42 +143,50 @@ private:
   const Plane &plane;
   Noise &noise;
   size_t arranged;
-  Guarded<uint8_t> lines, rows, image, weights;
+  Guarded<uint8_t> lines, rows;
+  size_t tap; // bytes of an expanded one
+  Guarded<uint8_t> image, weights;
   Guarded<int16_t> limits, borders;
   Guarded<uint8_t> flips;
   Guarded<Spot> spots;
   Guarded<uint32_t> runs;
 };
 
-// Every length of a run around the most lookups and words between two flushes, windows up to the most bits, every
-// number of outputs, tails of spots.
-void convolutions(const Kernels &set) {
+// Every length of a run around the most lookups and words between two flushes, in taps of one byte and as one tap;
+// windows up to the most bits, every number of outputs, tails of spots.
+void convolutions(const Kernels &set, const Convolver &convolver) {
   Noise noise(5);
-  const size_t unit = set.convolver->unit;
   const auto test = [&](Plane plane, Pattern pattern) {
-    plane.line = round_up(plane.line, unit);
-    plane.run_bytes = round_up(plane.run_bytes, unit);
-    ConvolutionTest(set, plane, pattern, noise).check();
+    const size_t tap = round_up(plane.tap, convolver.unit);
+    const auto fewer = [&](size_t taps) { return (taps * plane.tap + tap - 1) / tap; };
+    plane.line = fewer(plane.line);
+    plane.run = fewer(plane.run);
+    plane.tap = tap;
+    ConvolutionTest(set, convolver, plane, pattern, noise).check();
   };
   for (size_t run = 1; run <= 70; ++run)
     for (const Pattern pattern : patterns) {
-      test({4, run + 9, 3, run, 33, 5, true, false, false}, pattern);
-      test({2, run + 5, 1, run, 130, 3, false, false, true}, pattern);
+      test({1, 4, run + 9, 3, run, 33, 5, true, false, false}, pattern);
+      test({1, 2, run + 5, 1, run, 130, 3, false, false, true}, pattern);
+      test({run, 4, 5, 3, 1 + run % 3, 70, 5, true, false, true}, pattern);
     }
-  static constexpr size_t long_run_bytes[] = {126, 255, 256, 257, 512, 1364};
-  for (const size_t run : long_run_bytes)
-    for (const Pattern pattern : patterns)
-      test({4, run + 9, 3, run, 70, 9, run % 2 == 0, false, false}, pattern);
+  static constexpr size_t long_runs[] = {126, 255, 256, 257, 512, 1364};
+  for (const size_t run : long_runs)
+    for (const Pattern pattern : patterns) {
+      test({1, 4, run + 9, 3, run, 70, 9, run % 2 == 0, false, false}, pattern);
+      test({run, 4, 2, 3, 1, 200, 9, run % 2 != 0, false, false}, pattern);
+    }
   for (size_t outputs = 1; outputs <= 260; ++outputs) {
-    test({4, 40, 3, 8, outputs, outputs % 13 + 1, true, false, outputs % 2 == 0}, Pattern::random);
-    test({4, 40, 2, 9, outputs, outputs % 13 + 1, false, false, outputs % 2 == 1}, Pattern::random);
-    test({4, 40, 3, 5, outputs, 4 * (outputs % 20 + 1), true, true, outputs % 2 == 0}, Pattern::random);
+    test({4, 4, 10, 3, 2, outputs, outputs % 13 + 1, true, false, outputs % 2 == 0}, Pattern::random);
+    test({9, 4, 5, 2, 1, outputs, outputs % 13 + 1, false, false, outputs % 2 == 1}, Pattern::random);
+    test({5, 4, 8, 3, 1, outputs, 4 * (outputs % 20 + 1), true, true, outputs % 2 == 0}, Pattern::random);
   }
   for (int i = 0; i < 300; ++i) {
-    const size_t runs = noise.size(1, 25), run = noise.size(1, 60), spots = noise.size(1, 40);
+    const size_t runs = noise.size(1, 25), tap = noise.size(1, 20), run = noise.size(1, 60 / tap),
+                 spots = noise.size(1, 40);
     const bool pooled = noise.size(0, 2) == 0, bits = pooled || noise.next() >> 63;
-    test({runs + noise.size(0, 4), run + noise.size(0, 50), runs, run, noise.size(1, 300), pooled ? spots * 4 : spots,
-          bits, pooled, noise.next() >> 63 != 0},
+    test({tap, runs + noise.size(0, 4), run + noise.size(0, 50), runs, run, noise.size(1, 300),
+          pooled ? spots * 4 : spots, bits, pooled, noise.next() >> 63 != 0},
          patterns[noise.size(0, 3)]);
   }
 }

@@ -110,24 +110,24 @@ struct Whole {
 constexpr Whole wholes[] = {{56, 64}, {28, 128}, {14, 256}, {7, 512}};
 
 // A whole image: expanded, padded, to the bits of thresholds.
-void convolution(const Kernels &set, size_t side, size_t channels, size_t kernel, const Peak &peak) {
-  const Convolver &convolver = *set.convolver;
+void convolution(const Kernels &set, const Convolver &convolver, size_t side, size_t channels, size_t kernel,
+                 const Peaks &peaks) {
   const size_t pixel = channels / 8, width = side + kernel - 1, line = width * pixel, odd = side % 2;
+  const size_t expanded_pixel = convolver.expanded(pixel), expanded_line = width * expanded_pixel;
   uint8_t *image = memory<uint8_t>((width + 2) * line, 0x5a),
           *rows = memory<uint8_t>(channels * kernel * kernel * pixel, 1);
-  uint8_t *expanded = memory<uint8_t>((width + 1) * line * convolver.expansion, 0),
-          *bits = memory<uint8_t>(side * side * pixel, 0);
-  uint8_t *weights = memory<uint8_t>(convolver.weight_bytes(channels, kernel, kernel * pixel), 0);
+  uint8_t *expanded = memory<uint8_t>((width + 1) * expanded_line, 0), *bits = memory<uint8_t>(side * side * pixel, 0);
+  uint8_t *weights = memory<uint8_t>(convolver.weight_bytes(channels, kernel, kernel * pixel, pixel), 0);
   int16_t *limits = memory<int16_t>(round_up(channels, convolver.block), 0);
   uint8_t *flips = memory<uint8_t>(channels / 8 + 8, 0);
   Spot *spots = memory<Spot>(side * (side + 1), 0);
   uint32_t runs[7];
   for (size_t r = 0; r < kernel; ++r)
-    runs[r] = static_cast<uint32_t>(r * line * convolver.expansion);
+    runs[r] = static_cast<uint32_t>(r * expanded_line);
   convolver.pack({rows, channels, kernel, kernel * pixel, pixel, 0xff}, weights);
   size_t count = 0;
   const auto put = [&](size_t y, size_t x, size_t other_y, size_t other_x) {
-    spots[count++] = {static_cast<uint32_t>((y * width + x) * pixel * convolver.expansion),
+    spots[count++] = {static_cast<uint32_t>((y * width + x) * expanded_pixel),
                       {static_cast<uint32_t>(y * side + x), static_cast<uint32_t>(other_y * side + other_x)},
                       {0, 0}};
   };
@@ -140,15 +140,17 @@ void convolution(const Kernels &set, size_t side, size_t channels, size_t kernel
   char shape[64];
   snprintf(shape, sizeof shape, "%zux%zux%zu, %zux%zu, whole", side, side, channels, kernel, kernel);
   const double macs = static_cast<double>(side * side * kernel * kernel * channels * channels);
+  const Peak &peak = begins(convolver.name, "lookup") ? peaks.lookup : peaks.bits;
   measure(convolver.name, shape, macs, peak, [&] {
     for (size_t y = 0; y < width; ++y)
-      convolver.expand(image + y * line, image + (y + 1) * line, line, expanded + y * line * convolver.expansion);
+      convolver.expand(image + y * line, image + (y + 1) * line, width, pixel, expanded + y * expanded_line);
     convolver.run({.image = expanded,
                    .spots = spots,
                    .count = count,
                    .runs = runs,
                    .run_count = kernel,
                    .run_bytes = kernel * pixel,
+                   .tap = pixel,
                    .weights = weights,
                    .outputs = channels,
                    .base = 0,
@@ -160,11 +162,12 @@ void convolution(const Kernels &set, size_t side, size_t channels, size_t kernel
                    .to = bits,
                    .pixel = pixel});
   });
-  if (pixel % set.word == 0) { // by rows of sums and a pass of thresholds: what serves where this kernel does not fit
+  if (&convolver == set.convolver &&
+      pixel % set.word == 0) { // by rows of sums and a pass of thresholds: what serves where this kernel does not fit
     const size_t stride = round_up(channels, set.block);
     uint8_t *words = memory<uint8_t>(stride * kernel * kernel * pixel, 1);
     int32_t *sums = memory<int32_t>(side * stride, 0), *taus = memory<int32_t>(stride, 0);
-    measure(set.bits_name, shape, macs, peak, [&] {
+    measure(set.bits_name, shape, macs, peaks.bits, [&] {
       for (size_t y = 0; y < side; ++y) {
         set.disagreements({.first = image + y * line,
                            .count = side,
@@ -236,10 +239,13 @@ int main() {
     const Peaks &peaks = peaks_of(set.name);
     for (const Case &c : binary)
       dots(set.bits_name, set.disagreements, c, set.word, 8 * set.word, set.block, peaks.bits);
-    if (set.convolver != nullptr) {
+    const Convolver *const convolvers[] = {set.convolver, set.narrow};
+    for (const Convolver *convolver : convolvers) {
+      if (convolver == nullptr)
+        continue;
       for (const Whole &whole : wholes)
-        convolution(set, whole.side, whole.channels, 3, peaks.bits);
-      convolution(set, 28, 128, 1, peaks.bits);
+        convolution(set, *convolver, whole.side, whole.channels, 3, peaks);
+      convolution(set, *convolver, 28, 128, 1, peaks);
     }
     dots(set.bytes_name, set.products, {28, 3, 32, 64}, set.values, set.values, set.bytes_block, peaks.bytes);
     if (set.byte_products != set.products)

@@ -84,6 +84,8 @@ void report(int32_t index, const char *function, const char *kernel, Member Kern
   printf("%s %s (%s): %zu cases, equal\n", set.name, function, kernel, cases);
 }
 
+const char *name_of(const Convolver *convolver) { return convolver != nullptr ? convolver->name : ""; }
+
 } // namespace
 
 } // namespace bnnt
@@ -98,7 +100,10 @@ int main() {
       continue;
     }
     report(i, "disagreements", set.bits_name, &Kernels::disagreements, [](auto &of) { dots(of, 1, disagree); });
-    report(i, "convolution", set.convolver != nullptr ? set.convolver->name : "", &Kernels::convolver, convolutions);
+    report(i, "convolution", name_of(set.convolver), &Kernels::convolver,
+           [](auto &of) { convolutions(of, *of.convolver); });
+    report(i, "narrow_convolution", name_of(set.narrow), &Kernels::narrow,
+           [](auto &of) { convolutions(of, *of.narrow); });
     report(i, "products", set.bytes_name, &Kernels::products, [](auto &of) { dots(of, 1, multiply_signs); });
     report(i, "byte_products", set.bytes_name, &Kernels::byte_products, [](auto &of) { dots(of, 1, multiply_bytes); });
     report(i, "sums", set.real_name, &Kernels::sums, sums);

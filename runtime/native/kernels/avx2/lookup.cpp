@@ -10,7 +10,9 @@ namespace {
 
 struct Vector {
   using Type = __m256i;
-  static constexpr size_t bytes = 32;
+  static constexpr size_t bytes = 32, index_bits = 4, lookups = 3;
+  static constexpr int pairs(int vectors) { return 4 / vectors; } // whose sums fit the registers
+  using Key = uint16_t;                                           // the offset of a table
 
   // So that packs and movemask of the counts give the outputs in order: the first eight of a lane in the even bytes.
   static constexpr size_t byte_of(size_t output) {
@@ -21,8 +23,8 @@ struct Vector {
   static Type zero() { return _mm256_setzero_si256(); }
   static Type read(const void *from) { return _mm256_loadu_si256(static_cast<const Type *>(from)); }
   static void keep(Type &x) { asm("" : "+x"(x)); } // in a register: as an operand in memory it would be read again
-  static Type table(const uint8_t *from) {
-    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i *>(from)));
+  static Type table(Key key) {
+    return _mm256_broadcastsi128_si256(_mm_load_si128(reinterpret_cast<const __m128i *>(lookup_tables.entries + key)));
   }
   static Type look_up(Type table, Type index) { return _mm256_shuffle_epi8(table, index); }
   static Type add8(Type a, Type b) { return _mm256_add_epi8(a, b); }
@@ -62,7 +64,8 @@ struct Vector {
   }
 };
 
-void expand(const uint8_t *a, const uint8_t *b, size_t bytes, uint8_t *to) {
+void expand(const uint8_t *a, const uint8_t *b, size_t taps, size_t tap, uint8_t *to) {
+  const size_t bytes = taps * tap;
   const __m128i low = _mm_set1_epi8(15);
   size_t i = 0;
   for (; i + 16 <= bytes; i += 16) {
@@ -84,7 +87,7 @@ void run(const Convolution &job) { Lookups<Vector>(job).run(); }
 
 const Convolver convolver = {.name = "lookup avx2",
                              .pixels = 2,
-                             .expansion = 4,
+                             .expanded = expanded_lookups<Vector>,
                              .block = Vector::bytes,
                              .apart = 4 * Vector::bytes,
                              .unit = 1,

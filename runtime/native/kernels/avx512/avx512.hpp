@@ -1,4 +1,4 @@
-// x86-64 with AVX-512 F, BW, VL, DQ, VNNI and VPOPCNTDQ: Ice Lake, Zen 4 and later.
+// x86-64 with AVX-512 F, BW, VL, DQ, VNNI, VPOPCNTDQ and VBMI, and GFNI: Ice Lake, Zen 4 and later.
 #pragma once
 
 #include "../kernels.hpp"
@@ -19,7 +19,7 @@ void sums(const Sums &job);
 void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, int64_t channels, uint8_t *out);
 void maximum(int32_t *to, const int32_t *from, size_t count);
 
-extern const Convolver convolver;
+extern const Convolver lookup, direct;
 extern const Rows rows;
 
 } // namespace bnnt::avx512

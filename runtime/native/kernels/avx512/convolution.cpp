@@ -10,7 +10,9 @@ namespace {
 
 constexpr size_t vector = 64; // bytes
 
-void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) { __builtin_memcpy(to, a, bytes); }
+void expand(const uint8_t *a, const uint8_t *, size_t taps, size_t tap, uint8_t *to) {
+  __builtin_memcpy(to, a, taps * tap);
+}
 
 __m512i widen(const int16_t *from) {
   return _mm512_cvtepi16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
@@ -144,16 +146,16 @@ void run(const Convolution &job) {
 
 } // namespace
 
-const Convolver convolver = {.name = "direct avx512",
-                             .pixels = 1,
-                             .expansion = 1,
-                             .block = block,
-                             .apart = 4 * block,
-                             .unit = 1,
-                             .expand = expand,
-                             .weight_bytes = word_weight_bytes<word, block>,
-                             .pack = pack_words<word, block>,
-                             .element = same_element,
-                             .run = run};
+const Convolver direct = {.name = "direct avx512",
+                          .pixels = 1,
+                          .expanded = expanded_words<1>,
+                          .block = block,
+                          .apart = 4 * block,
+                          .unit = 1,
+                          .expand = expand,
+                          .weight_bytes = word_weight_bytes<word, block>,
+                          .pack = pack_words<word, block>,
+                          .element = same_element,
+                          .run = run};
 
 } // namespace bnnt::avx512

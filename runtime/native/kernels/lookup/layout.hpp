@@ -5,7 +5,7 @@
 
 namespace bnnt {
 
-// 256 tables of 16 bytes; the number of a table is a + 16 * b.
+// 256 tables of 16 bytes for vectors that look up 4 bits; the number of a table is a + 16 * b.
 struct LookupTables {
   alignas(64) uint8_t entries[256 * 16];
 };
@@ -14,14 +14,21 @@ extern const LookupTables lookup_tables;
 
 namespace {
 
-constexpr size_t lookups = 3; // that are added before the fields of a byte are separated
-
-// One group of outputs of `vectors` vectors. Weights lie as [run][triple][vector][lookup][byte].
+// One group of outputs of `vectors` vectors. Weights lie as [run][step][vector][lookup][byte].
 template <class V> constexpr size_t vectors_of(size_t outputs) {
   return outputs > 3 * V::bytes ? 4 : outputs > V::bytes ? 2 : 1;
 }
 
-inline size_t triples_of(size_t run_bytes) { return (2 * run_bytes + lookups - 1) / lookups; }
+// Of a tap, whose bits are looked up `V::index_bits` at a time; the last ones of a tap may be fewer.
+template <class V> constexpr size_t lookups_of_tap(size_t tap) { return (8 * tap + V::index_bits - 1) / V::index_bits; }
+
+template <class V> size_t lookups_of(size_t run_bytes, size_t tap) { return run_bytes / tap * lookups_of_tap<V>(tap); }
+
+template <class V> size_t steps_of(size_t run_bytes, size_t tap) {
+  return (lookups_of<V>(run_bytes, tap) + V::lookups - 1) / V::lookups;
+}
+
+template <class V> size_t expanded_lookups(size_t tap) { return lookups_of_tap<V>(tap) * sizeof(typename V::Key); }
 
 // Which 16-bit element of the counts holds an output: even bytes first, then odd ones.
 template <class V> size_t element_of(size_t output) {
@@ -38,26 +45,35 @@ inline void expand_lookups(const uint8_t *a, const uint8_t *b, size_t bytes, uin
   }
 }
 
-template <class V> size_t lookup_weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
-  return round_up(outputs, V::bytes) * runs * triples_of(run_bytes) * lookups;
+template <class V> size_t lookup_weight_bytes(size_t outputs, size_t runs, size_t run_bytes, size_t tap) {
+  return round_up(outputs, V::bytes) * runs * steps_of<V>(run_bytes, tap) * V::lookups;
+}
+
+// What `lookup` of a run reads of each output, from output `first` on, each in its byte of a vector.
+template <class V> void pack_lookup(const SignRows &rows, size_t first, size_t run, size_t lookup, uint8_t *to) {
+  const size_t of_tap = lookups_of_tap<V>(rows.tap), bit = lookup % of_tap * V::index_bits, shift = bit % 8;
+  const size_t at = lookup / of_tap * rows.tap + bit / 8;
+  if (at >= rows.run_bytes || first >= rows.outputs)
+    return;
+  const size_t count = rows.outputs - first < V::bytes ? rows.outputs - first : V::bytes;
+  const bool spans = shift + V::index_bits > 8 && (at + 1) % rows.tap != 0; // two bytes of the tap
+  const unsigned mask = rows.mask(at), next_mask = spans ? rows.mask(at + 1) : 0u;
+  const uint8_t *from = rows.first(first, run, at), *next = spans ? from + 1 : from;
+  for (size_t o = 0; o < count; ++o, from += rows.row(), next += rows.row()) {
+    const unsigned both = (*from & mask) | (*next & next_mask) << 8;
+    to[V::byte_of(o)] = static_cast<uint8_t>(both >> shift & ((1u << V::index_bits) - 1));
+  }
 }
 
 template <class V> void pack_lookups(const SignRows &rows, uint8_t *to) {
-  const size_t triples = triples_of(rows.run_bytes);
+  const size_t steps = steps_of<V>(rows.run_bytes, rows.tap);
   for (size_t first = 0, vectors; first < rows.outputs; first += vectors * V::bytes) {
     vectors = vectors_of<V>(rows.outputs - first);
     for (size_t r = 0; r < rows.runs; ++r)
-      for (size_t t = 0; t < triples; ++t)
+      for (size_t t = 0; t < steps; ++t)
         for (size_t v = 0; v < vectors; ++v)
-          for (size_t l = 0; l < lookups; ++l, to += V::bytes) {
-            const size_t nibble = t * lookups + l, at = nibble / 2, output = first + v * V::bytes;
-            if (at >= rows.run_bytes || output >= rows.outputs)
-              continue;
-            const size_t count = rows.outputs - output < V::bytes ? rows.outputs - output : V::bytes;
-            const uint8_t *from = rows.first(output, r, at), mask = rows.mask(at);
-            for (size_t o = 0; o < count; ++o, from += rows.row())
-              to[V::byte_of(o)] = (*from & mask) >> nibble % 2 * 4 & 15;
-          }
+          for (size_t l = 0; l < V::lookups; ++l, to += V::bytes)
+            pack_lookup<V>(rows, first + v * V::bytes, r, t * V::lookups + l, to);
   }
 }
 

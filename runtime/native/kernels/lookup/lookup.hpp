@@ -1,15 +1,15 @@
-// Binary convolution by table lookup, two pixels a byte, for vectors whose instruction looks up 16 bytes in each lane
-// of 16 (vpshufb). Written once and compiled into every kernel set that has one, hence the unnamed namespace.
+// Binary convolution by table lookup, two pixels a byte. Written once and compiled into every kernel set whose vectors
+// look bytes up, hence the unnamed namespace.
 //
-// A table belongs to four input bits of each of two pixels, a and b: entry i is popcount(a ^ i) + 16 * popcount(b ^ i),
-// where i is four weight bits of one output. A byte of the result has a field of 4 bits for each pixel. A field holds
-// 15, so three lookups (12) are added as they are:
+// A table belongs to some input bits of each of two pixels, a and b: entry i is popcount(a ^ i) + 16 * popcount(b ^ i),
+// where i is as many weight bits of one output. A byte of the result has a field of 4 bits for each pixel. A field
+// holds 15, so three lookups of 4 bits (12), or two of 6 (12), are added as they are, one step:
 //
 //     t = T1[w1] + T2[w2] + T3[w3]
 //     s += t            bytes, modulo 256: low + 16 * high
 //     h += t >> 4       bytes: high, and, where shifts are of 16 bits, 16 * the odd byte's low in the even ones besides
 //
-// After at most 63 lookups (63 * 4 = 252 < 256) both counts of a byte follow exactly, modulo 256, whatever leaked:
+// After at most 21 steps (21 * 12 = 252 < 256) both counts of a byte follow exactly, modulo 256, whatever leaked:
 // `V::separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
 #pragma once
 
@@ -20,17 +20,17 @@ namespace bnnt {
 
 namespace {
 
-constexpr size_t most_triples = 21; // of lookups, before a byte of counts overflows
+constexpr size_t most_steps = 21; // before a byte of counts overflows
 
 // Counts of 16 bits of one spot and one vector of outputs: the even and the odd bytes' outputs of each pixel.
 template <class V> struct Counts {
   typename V::Type even[2], odd[2]; // of the first and the second pixel; even ones still hold 256 * odd
 };
 
-// Adds `triples` triples of lookups of `pairs` spots in `vectors` vectors. Where one spot reads the weights they are
+// Adds `steps` steps of `pairs` spots in `vectors` vectors. Where one spot reads the weights they are
 // operands in memory; several share each vector that is loaded.
 template <class V, int pairs, int vectors>
-BNNT_INLINE void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weights, size_t triples,
+BNNT_INLINE void look_up(const typename V::Key *const (&x)[pairs], const uint8_t *weights, size_t steps,
                          typename V::Type (&s)[pairs][vectors], typename V::Type (&h)[pairs][vectors]) {
   typename V::Type factor = V::high_factor();
   if constexpr (pairs == 1)
@@ -38,29 +38,31 @@ BNNT_INLINE void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weigh
 #if defined(__clang__)
 #pragma clang loop unroll_count(2)
 #endif
-  for (size_t t = 0; t < triples; ++t, weights += vectors * lookups * V::bytes) {
+  for (size_t t = 0; t < steps; ++t, weights += vectors * V::lookups * V::bytes) {
     typename V::Type sum[pairs][vectors];
     if constexpr (pairs == 1) {
-      typename V::Type table[lookups];
+      typename V::Type table[V::lookups];
       BNNT_UNROLL
-      for (size_t l = 0; l < lookups; ++l)
-        table[l] = V::table(lookup_tables.entries + x[0][lookups * t + l]);
+      for (size_t l = 0; l < V::lookups; ++l)
+        table[l] = V::table(x[0][V::lookups * t + l]);
       BNNT_UNROLL
       for (int v = 0; v < vectors; ++v) {
-        const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
-        sum[0][v] = V::add8(V::add8(V::look_up(table[0], V::read(w)), V::look_up(table[1], V::read(w + V::bytes))),
-                            V::look_up(table[2], V::read(w + 2 * V::bytes)));
+        const uint8_t *w = weights + static_cast<size_t>(v) * V::lookups * V::bytes;
+        sum[0][v] = V::look_up(table[0], V::read(w));
+        BNNT_UNROLL
+        for (size_t l = 1; l < V::lookups; ++l)
+          sum[0][v] = V::add8(sum[0][v], V::look_up(table[l], V::read(w + l * V::bytes)));
       }
     } else {
       BNNT_UNROLL
-      for (size_t l = 0; l < lookups; ++l) {
+      for (size_t l = 0; l < V::lookups; ++l) {
         typename V::Type table[pairs];
         BNNT_UNROLL
         for (int p = 0; p < pairs; ++p)
-          table[p] = V::table(lookup_tables.entries + x[p][lookups * t + l]);
+          table[p] = V::table(x[p][V::lookups * t + l]);
         BNNT_UNROLL
         for (int v = 0; v < vectors; ++v) {
-          typename V::Type w = V::read(weights + (static_cast<size_t>(v) * lookups + l) * V::bytes);
+          typename V::Type w = V::read(weights + (static_cast<size_t>(v) * V::lookups + l) * V::bytes);
           V::keep(w);
           BNNT_UNROLL
           for (int p = 0; p < pairs; ++p)
@@ -77,34 +79,35 @@ BNNT_INLINE void look_up(const uint16_t *const (&x)[pairs], const uint8_t *weigh
   }
 }
 
-// The one or two lookups behind the last triple of a run.
+// The one or two lookups behind the last step of a run.
 template <class V, int pairs, int vectors>
-BNNT_INLINE void look_up_rest(const uint16_t *const (&x)[pairs], const uint8_t *weights, size_t rest,
+BNNT_INLINE void look_up_rest(const typename V::Key *const (&x)[pairs], const uint8_t *weights, size_t rest,
                               typename V::Type (&s)[pairs][vectors], typename V::Type (&h)[pairs][vectors]) {
   BNNT_UNROLL
   for (int i = 0; i < pairs * vectors; ++i) {
     const int p = i / vectors, v = i % vectors;
-    const uint8_t *w = weights + static_cast<size_t>(v) * lookups * V::bytes;
-    typename V::Type sum = V::look_up(V::table(lookup_tables.entries + x[p][0]), V::read(w));
-    if (rest == 2)
-      sum = V::add8(sum, V::look_up(V::table(lookup_tables.entries + x[p][1]), V::read(w + V::bytes)));
+    const uint8_t *w = weights + static_cast<size_t>(v) * V::lookups * V::bytes;
+    typename V::Type sum = V::look_up(V::table(x[p][0]), V::read(w));
+    if (V::lookups > 2 && rest == 2)
+      sum = V::add8(sum, V::look_up(V::table(x[p][1]), V::read(w + V::bytes)));
     s[p][v] = V::add8(s[p][v], sum);
     h[p][v] = V::add8(h[p][v], V::shift_right_4(sum));
   }
 }
 
-// Where in the runs of a window some triples begin.
+// Where in the runs of a window some steps begin.
 struct Stretch {
-  size_t run, triple, count;
+  size_t run, step, count;
 };
 
 template <class V> struct Lookups {
   using Type = typename V::Type;
+  using Key = typename V::Key;
   const Convolution &job;
-  size_t triples, rest; // of a run; rest: lookups of its last triple where that is no whole one, else 0
+  size_t steps, rest; // of a run; rest: lookups of its last step where that is no whole one, else 0
 
   explicit Lookups(const Convolution &of)
-      : job(of), triples(triples_of(of.run_bytes)), rest(2 * of.run_bytes % lookups) {}
+      : job(of), steps(steps_of<V>(of.run_bytes, of.tap)), rest(lookups_of<V>(of.run_bytes, of.tap) % V::lookups) {}
 
   // The lookups of a stretch of `pairs` windows, in bytes that leak into each other.
   template <int pairs, int vectors> BNNT_INLINE void look_up_stretch(const Spot *spots, const Stretch &stretch,
@@ -113,24 +116,24 @@ template <class V> struct Lookups {
     BNNT_UNROLL
     for (int i = 0; i < pairs * vectors; ++i)
       s[i / vectors][i % vectors] = h[i / vectors][i % vectors] = V::zero();
-    size_t run = stretch.run, triple = stretch.triple;
-    for (size_t left = stretch.count; left > 0; ++run, triple = 0) {
-      const uint16_t *x[pairs];
+    size_t run = stretch.run, step = stretch.step;
+    for (size_t left = stretch.count; left > 0; ++run, step = 0) {
+      const Key *x[pairs];
       BNNT_UNROLL
       for (int p = 0; p < pairs; ++p)
-        x[p] = reinterpret_cast<const uint16_t *>(job.image + spots[p].first + job.runs[run]) + lookups * triple;
-      const size_t count = left < triples - triple ? left : triples - triple;
-      const bool ends = rest > 0 && triple + count == triples;
+        x[p] = reinterpret_cast<const Key *>(job.image + spots[p].first + job.runs[run]) + V::lookups * step;
+      const size_t count = left < steps - step ? left : steps - step;
+      const bool ends = rest > 0 && step + count == steps;
       const size_t whole = ends ? count - 1 : count;
       look_up<V, pairs, vectors>(x, weights, whole, s, h);
-      weights += count * vectors * lookups * V::bytes;
+      weights += count * vectors * V::lookups * V::bytes;
       left -= count;
       if (!ends)
         continue;
       BNNT_UNROLL
       for (int p = 0; p < pairs; ++p)
-        x[p] += lookups * whole;
-      look_up_rest<V, pairs, vectors>(x, weights - vectors * lookups * V::bytes, rest, s, h);
+        x[p] += V::lookups * whole;
+      look_up_rest<V, pairs, vectors>(x, weights - vectors * V::lookups * V::bytes, rest, s, h);
     }
   }
 
@@ -245,16 +248,16 @@ template <class V> struct Lookups {
   // of the weights goes by.
   template <int vectors> void block(const uint8_t *weights, size_t output) const {
     constexpr size_t tile = 64 / vectors;
-    constexpr int pairs = 4 / vectors;
+    constexpr int pairs = V::pairs(vectors);
     Counts<V> counts[tile * vectors];
-    const size_t all = job.run_count * triples, parts = (all + most_triples - 1) / most_triples;
+    const size_t all = job.run_count * steps, parts = (all + most_steps - 1) / most_steps;
     for (size_t first = 0; first < job.count; first += tile) {
       const size_t count = job.count - first < tile ? job.count - first : tile;
       const Spot *spots = job.spots + first;
       for (size_t part = 0; part < parts; ++part) {
         const size_t begin = all * part / parts, end = all * (part + 1) / parts;
-        const Stretch now{begin / triples, begin % triples, end - begin};
-        const uint8_t *w = weights + begin * vectors * lookups * V::bytes;
+        const Stretch now{begin / steps, begin % steps, end - begin};
+        const uint8_t *w = weights + begin * vectors * V::lookups * V::bytes;
         const auto sweep = [&]<bool first, bool last>() {
           size_t i = 0;
           for (; i + pairs <= count; i += pairs)
@@ -283,7 +286,7 @@ template <class V> struct Lookups {
         block<2>(weights, output);
       else
         block<1>(weights, output);
-      weights += vectors * V::bytes * job.run_count * triples * lookups;
+      weights += vectors * V::bytes * job.run_count * steps * V::lookups;
       output += vectors * V::bytes;
     }
   }

@@ -53,18 +53,20 @@ struct Loop {
   }
 };
 
-void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) { __builtin_memcpy(to, a, bytes); }
+void expand(const uint8_t *a, const uint8_t *, size_t taps, size_t tap, uint8_t *to) {
+  __builtin_memcpy(to, a, taps * tap);
+}
 
 // With a block behind the last one, which the loop reads.
-size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes) {
-  return word_weight_bytes<word, block>(outputs, runs, run_bytes) + block * word;
+size_t weight_bytes(size_t outputs, size_t runs, size_t run_bytes, size_t tap) {
+  return word_weight_bytes<word, block>(outputs, runs, run_bytes, tap) + block * word;
 }
 
 } // namespace
 
 const Convolver inorder = {.name = "direct neon_inorder",
                            .pixels = 1,
-                           .expansion = Loop::expansion,
+                           .expanded = expanded_words<Loop::expansion>,
                            .block = block,
                            .apart = block,
                            .unit = word,

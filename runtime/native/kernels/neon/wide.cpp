@@ -29,8 +29,8 @@ struct Loop {
   }
 };
 
-void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) {
-  for (size_t i = 0; i < bytes; i += word)
+void expand(const uint8_t *a, const uint8_t *, size_t taps, size_t tap, uint8_t *to) {
+  for (size_t i = 0; i < taps * tap; i += word)
     vst1q_u32(reinterpret_cast<uint32_t *>(to + Loop::expansion * i), vdupq_n_u32(load<uint32_t>(a + i)));
 }
 
@@ -38,7 +38,7 @@ void expand(const uint8_t *a, const uint8_t *, size_t bytes, uint8_t *to) {
 
 const Convolver wide = {.name = "direct neon",
                         .pixels = 1,
-                        .expansion = Loop::expansion,
+                        .expanded = expanded_words<Loop::expansion>,
                         .block = block,
                         .apart = block,
                         .unit = word,

@@ -28,7 +28,10 @@ void real() {
 
 } // namespace
 
-const Peaks neon_peaks{
-    "neon", {bits, 128.0 * count * peak_steps}, {bytes, 8.0 * count * peak_steps}, {real, 4.0 * count * peak_steps}};
+const Peaks neon_peaks{"neon",
+                       {bits, 128.0 * count * peak_steps},
+                       {nullptr, 0},
+                       {bytes, 8.0 * count * peak_steps},
+                       {real, 4.0 * count * peak_steps}};
 
 } // namespace bnnt

@@ -15,7 +15,7 @@ struct Peak {
 // Of the kernel sets whose names begin so.
 struct Peaks {
   const char *sets;
-  Peak bits, bytes, real;
+  Peak bits, lookup, bytes, real;
 };
 
 #if defined(__x86_64__)
@@ -38,7 +38,7 @@ inline bool begins(const char *name, const char *with) {
 
 // Those of the set called so; one without a peak has runs that are nullptr.
 inline const Peaks &peaks_of(const char *set) {
-  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}};
+  static constexpr Peaks none{"", {nullptr, 0}, {nullptr, 0}, {nullptr, 0}, {nullptr, 0}};
   for (const Peaks *peaks : all_peaks)
     if (begins(set, peaks->sets))
       return *peaks;
