@@ -36,7 +36,9 @@ class Mutation:
 
 NATIVE, CONVERTERS, RUNTIME = "tests/native/test_", "tests/converters/test_", "tests/runtime/test_"
 HERE = f"{NATIVE}kernels.py::test_every_set_that_this_cpu_runs"
-A53 = f"{NATIVE}kernels.py::test_every_arm_set_on_an_emulated_cpu[cortex-a53-cortex-a53]"
+A53, A76 = (
+    f"{NATIVE}kernels.py::test_every_arm_set_on_an_emulated_cpu[{core}-{core}]" for core in ("cortex-a53", "cortex-a76")
+)
 KERNELS, LAYER = "runtime/native/kernels", "runtime/native/layer"
 
 MUTATIONS = (
@@ -75,9 +77,33 @@ MUTATIONS = (
     # lookups: fields and bytes that overflow, leaks, padding behind a run, limits, borders
     Mutation(
         f"{KERNELS}/lookup/lookup.hpp",
-        "constexpr size_t most_steps = 21; // before a byte of counts overflows",
-        "constexpr size_t most_steps = 22;",
+        "template <class V> constexpr size_t most_steps = 255 / (V::lookups * V::index_bits);",
+        "template <class V> constexpr size_t most_steps = 270 / (V::lookups * V::index_bits);",
         HERE,
+    ),
+    Mutation(
+        f"{KERNELS}/lookup/layout.hpp",
+        "tables.second[entries * a + i] = static_cast<uint8_t>(16 * count);",
+        "tables.second[entries * a + i] = static_cast<uint8_t>(8 * count);",
+        A76,
+    ),
+    Mutation(
+        f"{KERNELS}/neon/lookup.cpp",
+        "static constexpr size_t bytes = 16, index_bits = 5, lookups = 3;",
+        "static constexpr size_t bytes = 16, index_bits = 5, lookups = 4;",
+        A76,
+    ),
+    Mutation(
+        f"{LAYER}/direct.cpp",
+        "expand_pixels(zeros, zeros, before, line);",
+        "__builtin_memset(line, 0, before * pixel);",
+        f"{NATIVE}random_networks.py::test_one_program_chooses_by_the_core_and_gives_the_same",
+    ),
+    Mutation(
+        "runtime/native/host/arm.cpp",
+        "return cpus.count() > 0 && cores_of(cpus, parts) == cpus.count();",
+        "return cpus.count() > 0;",
+        f"{NATIVE}random_networks.py::test_one_program_chooses_by_the_core_and_gives_the_same",
     ),
     Mutation(
         f"{KERNELS}/avx2/lookup.cpp",

@@ -40,7 +40,7 @@ def versions(bench_python: Path) -> str:
     known = [f"{package} {metadata.version(package)}" for package in ("bnnt", "onnxruntime")]
     known += [f"larq-compute-engine {LCE}"]
     if bench_python.exists():
-        for package in ("openvino", "ai-edge-litert"):
+        for package in ("openvino", "ai-edge-litert", "executorch"):
             words: list[str | Path] = [
                 bench_python,
                 "-c",

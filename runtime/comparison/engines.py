@@ -64,6 +64,7 @@ def engines_for(graph: Graph, folder: Path, bench_python: Path) -> Iterator[Engi
         yield Engine("onnxruntime fp32", threads, _as_times(stock[0]))
         yield _faster([Engine("onnxruntime int8", threads, _as_times(peer)) for peer in stock[1:]])
         yield _elsewhere("OpenVINO int8", bench_python, "openvino", int8, images, threads)
+        yield _elsewhere("ExecuTorch int8", bench_python, "executorch", [real], images, threads)
         for name, file in litert.items():
             yield _elsewhere(name, bench_python, "litert", [file], images, threads)
     try:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
@@ -23,6 +24,17 @@ if engine == "openvino":
     request = compiled.create_infer_request()
 
     run = partial(request.infer, [pixels])
+elif engine == "executorch":
+    import torch
+    from executorch.extension.pybindings import portable_lib
+    from executorch_twin import program
+
+    portable_lib._unsafe_reset_threadpool(int(threads))
+    normalised = torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32) / 128 - 1)  # of other values as fast
+    inputs = (normalised.contiguous(memory_format=torch.channels_last),)
+    data = program(Path(model), inputs)  # is read where it is
+    loaded = portable_lib._load_for_executorch_from_buffer(data)
+    run = partial(loaded.forward, inputs)
 else:
     from ai_edge_litert.interpreter import Interpreter
 

@@ -85,22 +85,19 @@ def bits_of(reals):
     return np.where(np.isnan(reals), np.uint32(0x7FC00000), np.ascontiguousarray(reals).view(np.uint32))
 
 
-def check_kernel(sessions, node: str, method: str) -> None:
-    """In every session ``node`` ran on the set's kernel for ``method``."""
+def check_kernel(sessions, node: str, method: str, outputs: int = 1) -> None:
+    """In every session ``node`` ran on the set's kernel for ``method`` and so many outputs."""
     for name, session in sessions.items():
         kernels = {n.name: n.kernel for n in session.nodes}
-        assert kernels[node] == kernel(method, name)
+        assert kernels[node] == kernel(method, name, outputs)
 
 
 def bits_method(conv: BinaryConv2d, output: tuple[int, int], pool: MaxPool | None = None) -> str:
     """How a convolution of bits with ``output`` rows and columns should be computed: straight to its result where a
-    window's counts fit 16 bits, groups are whole bytes, and what is pooled are squares that do not overlap; "wide"
-    where there are so many outputs that a set may have another kernel for them."""
+    window's counts fit 16 bits, groups are whole bytes, and what is pooled are squares that do not overlap."""
     outputs, height, width = len(conv.weight) // conv.group, *conv.weight.shape[1:3]
     groups = conv.group == 1 or (conv.in_channels % 8 == 0 and outputs % 8 == 0)
     halves = conv.pad_value == 0 and any(conv.pads) and conv.in_channels % 2 == 1  # of a tap's sum: no whole number
     squares = pool is None or (pool.kernel == pool.strides == (2, 2) and not any(pool.pads))
     fits = height * width * conv.in_channels <= 0x7FFF
-    if not (groups and not halves and squares and fits and output != (1, 1)):
-        return "bits"
-    return "wide" if outputs >= 128 else "direct"
+    return "direct" if groups and not halves and squares and fits and output != (1, 1) else "bits"

@@ -12,14 +12,14 @@ from bnn_toolchain.runtime.targets.target import Target, host_target
 from tests.native.sanitized import compile_sanitized
 from tests.tools import QEMU, QEMU_X86, needs_clang, needs_qemu, needs_qemu_x86
 
-NEON = ("neon_inorder_dot", "neon_inorder", "neon_dot", "neon")
+NEON = ("neon_inorder_dot", "neon_inorder", "neon_lookup", "neon_dot", "neon")
 SETS = {"x86_64": ("avx512", "avx512bw", "avx2", "portable"), "arm64": (*NEON, "portable")}
 AVX512BW = {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
 NEEDS = {  # what the system must say that this CPU has, or a set is missing rightly
     "avx512": {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq", "avx512vbmi", "gfni"},
     "avx512bw": AVX512BW,
     "avx2": {"avx2"},
-    **{name: {"asimd", "asimddp"} for name in ("neon_inorder_dot", "neon_dot")},
+    **{name: {"asimd", "asimddp"} for name in ("neon_inorder_dot", "neon_lookup", "neon_dot")},
     **{name: {"asimd"} for name in ("neon_inorder", "neon")},
     "portable": set(),
 }
@@ -28,7 +28,8 @@ NEEDS = {  # what the system must say that this CPU has, or a set is missing rig
 def functions(*kernel_sets):
     """The functions of each set: ``portable`` has rows of sums for every convolution."""
     rest = ["products", "byte_products", "sums", "threshold", "maximum", "rows"]
-    straight = {"portable": [], "avx512": ["convolution", "narrow_convolution"]}
+    both = ["convolution", "narrow_convolution"]
+    straight = {"portable": [], "avx512": both, "neon_lookup": both}
     return {name: ["disagreements", *straight.get(name, ["convolution"]), *rest] for name in kernel_sets}
 
 
@@ -71,7 +72,7 @@ def test_every_set_that_this_cpu_runs():
 )
 def test_every_arm_set_on_an_emulated_cpu(cpu, built_for):
     equal, skipped = run(QEMU, "-cpu", cpu, build_kernel_programs(Target("arm64", built_for)) / "kernel_test")
-    dots = {"neon_inorder_dot", "neon_dot"}
+    dots = {"neon_inorder_dot", "neon_lookup", "neon_dot"}
     runs = [name for name in SETS["arm64"] if cpu not in ("cortex-a53", "cortex-a72") or name not in dots]
     assert equal == functions(*runs) and sorted([*equal, *skipped]) == sorted(SETS["arm64"])
 

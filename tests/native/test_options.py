@@ -143,7 +143,7 @@ def test_dense_layers_of_several_images_look_their_weights_up_together():
     for kernels in native.kernel_sets():
         names = [[n.kernel for n in native.load(data, kernels, images=together).nodes] for together in (1, 2)]
         assert names[0][4] == kernel("bits", kernels)
-        assert names[1][4] == kernel("bits" if kernels == "portable" else "wide", kernels)
+        assert names[1][4] == kernel("bits" if kernels == "portable" else "direct", kernels, 640)
 
 
 @pytest.mark.parametrize("together", [-1, 0, 4097, 2**31 - 1])

@@ -2,7 +2,6 @@
 
 import json
 import os
-import platform
 import subprocess
 
 import numpy as np
@@ -120,9 +119,8 @@ def test_bench_and_profile(run):
     assert all(node["kernel"] and node["wall_us"] >= 0 for node in found["profile"]["nodes"])
     assert 100 < found["profile"]["megahertz"] < 10_000
     peaks = found["profile"]["peaks"]
-    lookup = {"lookup"} if platform.machine() == "x86_64" else set()
-    expected = {"bits", "bytes", "real"} | lookup
-    assert set(peaks) == (set() if expected_kernel_sets()[0] == "portable" else expected)
+    expected = set() if expected_kernel_sets()[0] == "portable" else {"bits", "lookup", "bytes", "real"}
+    assert set(peaks) == expected
     assert all(1000 < peak < 1_000_000 for peak in peaks.values())
 
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from bnn_toolchain.converters.graph.ops import BinaryConv2d, BinaryConv2dThreshold, Threshold
 from bnn_toolchain.converters.onnx import to_bytes
 from bnn_toolchain.runtime.bundle.golden import make_golden, write_golden
 from bnn_toolchain.runtime.engines.native.library import load
@@ -16,6 +17,7 @@ from bnn_toolchain.runtime.targets.target import Target
 from tests.converters.graphs import fused, mixed
 from tests.tools import QEMU, needs_qemu
 
+from .agree import bits_of_pixels, graph, images, signs
 from .host import expected_kernel_sets
 from .test_random_graphs import random_graph
 
@@ -92,6 +94,33 @@ def test_emulated_arm_chooses_the_kernels_for_neon(tmp_path, cpu):
     kernels = {node["name"]: node["kernel"] for node in found["nodes"]}
     assert found["kernels"] == {"cortex-a53": "neon_inorder", "cortex-a72": "neon"}[cpu]
     assert (kernels["first"], kernels["second"]) == ("bytes neon", "bits neon")  # of 6 channels: no whole words
+
+
+@needs_qemu
+@pytest.mark.parametrize(
+    ("cpu", "chosen", "kernels"),
+    [
+        ("cortex-a72", "neon", {"direct neon"}),
+        ("cortex-a76", "neon_lookup", {"direct neon", "lookup neon"}),  # few outputs, and many
+        ("neoverse-n1", "neon_lookup", {"direct neon", "lookup neon"}),
+        ("max", "neon_dot", {"direct neon"}),
+    ],
+)
+def test_one_program_chooses_by_the_core_and_gives_the_same(tmp_path, cpu, chosen, kernels):
+    rng, shape = np.random.default_rng(0), (9, 7, 64)
+    many = BinaryConv2d(signs(rng, 96, 3, 3, 64), 64, pads=(1, 1, 1, 1), pad_value=0)
+    few = BinaryConv2d(signs(rng, 32, 3, 3, 96), 96, pads=(1, 1, 1, 1), pad_value=1)
+    threshold = Threshold(rng.integers(-9, 9, 96, dtype=np.int32), rng.random(96) < 0.5)
+    network = graph(shape, *bits_of_pixels(64), BinaryConv2dThreshold(many, threshold), few)
+    (tmp_path / "model.onnx").write_bytes(to_bytes(network))
+    write_golden(make_golden(network, images(rng, shape, "random")), tmp_path)
+    command = [QEMU, "-cpu", cpu, build(Target("arm64", "generic")).program]
+    done = subprocess.run([*command, tmp_path / "model.onnx", "--describe"], capture_output=True, check=True)
+    found = json.loads(done.stdout)
+    convolutions = {node["kernel"] for node in found["nodes"] if node["op"].startswith("BinaryConv2d")}
+    assert (found["kernels"], convolutions) == (chosen, kernels)
+    golden = check(command, tmp_path)
+    assert golden["images"] == golden["logits_equal"] == golden["hidden_equal"] == 2
 
 
 def test_the_library_gives_what_the_program_gives(networks):

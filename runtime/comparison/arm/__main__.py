@@ -27,8 +27,8 @@ FLAGS = (
     *("-target", "aarch64-linux-musl", "-std=c++20", "-O3", "-g0", "-DNDEBUG", "-ffp-contract=off", "-fno-exceptions"),
     *("-fno-rtti", "-fvisibility=hidden", "-fno-stack-protector", "-fno-asynchronous-unwind-tables"),
 )
-SHAPES = ((56, 64), (28, 128), (14, 256))  # side, channels; 64 outputs
-OUTPUTS = 64
+SHAPES = ((56, 64), (28, 128), (14, 256))  # side, channels and outputs
+FIRST_LAYER = 64  # outputs
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,11 @@ CORES = (
     Core("cortex-a55", "neon::inorder", "neon_dot", ("-mcpu=cortex-a55",)),
     Core("cortex-a72", "neon::wide", "neon", ("-mcpu=cortex-a72",)),
     # the core dispatches 4 instructions, which are up to 8 operations; LLVM 19 says 8
-    Core("neoverse-n1", "neon::wide", "neon_dot", ("-mcpu=neoverse-n1", "-dispatch=8")),
-    Core("neoverse-n1, dispatch 4", "neon::wide", "neon_dot", ("-mcpu=neoverse-n1", "-dispatch=4")),
+    *(
+        Core(f"neoverse-n1, dispatch {width}", kernel, "neon_dot", ("-mcpu=neoverse-n1", f"-dispatch={width}"))
+        for width in (8, 4)
+        for kernel in ("neon::lookup", "neon::wide")
+    ),
     Core("neoverse-v1", "neon::wide", "neon_dot", ("-mcpu=neoverse-v1",)),
 )
 LAYOUT = {"neon": (2, 32), "neon_dot": (4, 16)}  # values of a word and outputs of a block
@@ -105,21 +108,22 @@ def main() -> None:
                 run(*find_compiler(), *FLAGS, "-mcpu=generic", "-c", source, "-o", made)
                 objects.append(made)
         print("MAC a cycle by models, upper bounds (llvm-mca 19). Whole calls: expanded, counted, thresholds packed;")
-        print(f"two rows of a 3x3 convolution to {OUTPUTS} outputs, and a row of a first layer of 3 bytes a pixel.")
+        print("two rows in the middle of a 3x3 convolution to as many outputs as channels; a row of a first layer of")
+        print(f"3 bytes a pixel to {FIRST_LAYER} outputs.")
         shapes = [f"{side}x{channels}" for side, channels in SHAPES]
         print(f"| core | kernel | {' | '.join(shapes)} | first layer | instructions |\n|{'---|' * (4 + len(shapes))}")
         for core in CORES:
             cells, count = [], 0
             for side, channels in SHAPES:
-                size = (f"-DSIDE={side}", f"-DCHANNELS={channels}", f"-DOUTPUTS={OUTPUTS}")
+                size = (f"-DSIDE={side}", f"-DCHANNELS={channels}", f"-DOUTPUTS={channels}")
                 code = list(executed(folder, objects, ("-DCONVOLUTION", f"-DKERNEL={core.convolver}", *size)))
-                macs = 2 * side * 9 * channels * OUTPUTS
+                macs = 2 * side * 9 * channels * channels
                 cells.append(f"{macs / cycles(code, core.model, folder):.1f}")
                 count = len(code)
             values, block = LAYOUT[core.products]
-            layer = ("-DSIDE=32", "-DCHANNELS=24", f"-DOUTPUTS={OUTPUTS}", f"-DVALUES={values}", f"-DBLOCK={block}")
+            layer = ("-DSIDE=32", "-DCHANNELS=24", f"-DOUTPUTS={FIRST_LAYER}", f"-DVALUES={values}", f"-DBLOCK={block}")
             code = list(executed(folder, objects, (f"-DKERNEL={core.products}::products", *layer)))
-            cells.append(f"{32 * 27 * OUTPUTS / cycles(code, core.model, folder):.1f}")
+            cells.append(f"{32 * 27 * FIRST_LAYER / cycles(code, core.model, folder):.1f}")
             print(f"| {core.name} | {core.convolver}, {core.products} | {' | '.join(cells)} | {count:,} |", flush=True)
 
 

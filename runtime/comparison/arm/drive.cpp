@@ -7,9 +7,9 @@ using namespace bnnt;
 
 namespace {
 
-constexpr size_t width = SIDE + 2, pixel = CHANNELS / 8;
+constexpr size_t width = SIDE + 2, pixel = CHANNELS / 8, largest = 52; // bytes that a byte is expanded to
 
-alignas(64) uint8_t image[8 * width * pixel + 256], expanded[16 * 8 * width * pixel + 256];
+alignas(64) uint8_t image[8 * width * pixel + 256], expanded[4 * largest * width * pixel + 256];
 alignas(64) uint8_t weights[16 * 9 * OUTPUTS * pixel + 4096], bits[2 * SIDE * OUTPUTS + 64], flips[OUTPUTS + 64];
 alignas(64) int32_t sums[2 * SIDE * OUTPUTS + 64], bases[OUTPUTS + 64];
 alignas(64) int16_t limits[OUTPUTS + 64];
@@ -21,24 +21,25 @@ __attribute__((noinline)) void mark(int which) { asm volatile("" ::"r"(which) : 
 #if defined(CONVOLUTION)
 void call() {
   const Convolver &kernel = KERNEL;
-  const size_t line = width * pixel * kernel.expansion;
+  const size_t tap = kernel.expanded(pixel), line = width * tap;
   const uint32_t runs[] = {0, static_cast<uint32_t>(line), static_cast<uint32_t>(2 * line)};
   size_t count = 0;
   for (size_t y = 0; y < 2; y += kernel.pixels)
     for (size_t x = 0; x < SIDE; ++x) {
       const uint32_t out = static_cast<uint32_t>(y * SIDE + x);
       const uint32_t other = kernel.pixels == 2 ? static_cast<uint32_t>(out + SIDE) : out;
-      spots[count++] = {static_cast<uint32_t>(y * line + x * pixel * kernel.expansion), {out, other}, {0, 0}};
+      spots[count++] = {static_cast<uint32_t>(y * line + x * tap), {out, other}, {0, 0}};
     }
   mark(0);
-  for (size_t y = 0; y < 4; ++y)
-    kernel.expand(image + y * width * pixel, image + (y + 1) * width * pixel, width * pixel, expanded + y * line);
+  for (size_t y = 2; y < 4; ++y) // those before were expanded for the rows above
+    kernel.expand(image + y * width * pixel, image + (y + 1) * width * pixel, width, pixel, expanded + y * line);
   kernel.run({.image = expanded,
               .spots = spots,
               .count = count,
               .runs = runs,
               .run_count = 3,
               .run_bytes = 3 * pixel,
+              .tap = pixel,
               .weights = weights,
               .outputs = OUTPUTS,
               .base = 9 * CHANNELS,

@@ -52,16 +52,15 @@ uint64_t main_id(uint64_t cpu) {
   return value;
 }
 
-// Whether a core that this thread may use is Arm's and has one of these part numbers.
-template <size_t count> bool any_core(const uint32_t (&parts)[count]) {
-  const CpuSet cpus = CpuSet::mine();
+// How many of the cores that this thread may use are Arm's and have one of these part numbers.
+template <size_t count> int32_t cores_of(const CpuSet &cpus, const uint32_t (&parts)[count]) {
+  int32_t found = 0;
   for (int32_t i = 0; i < cpus.count(); ++i) {
     const uint64_t id = main_id(cpus.at(i));
     for (const uint32_t part : parts)
-      if (id >> 24 == 0x41 && (id >> 4 & 0xfff) == part)
-        return true;
+      found += id >> 24 == 0x41 && (id >> 4 & 0xfff) == part;
   }
-  return false;
+  return found;
 }
 
 } // namespace
@@ -70,7 +69,14 @@ bool cpu_has_dot_products() { return (hardware_capabilities() >> 20 & 1) != 0; }
 
 bool cpu_is_inorder() {
   static constexpr uint32_t parts[] = {0xd02, 0xd03, 0xd04, 0xd05, 0xd46, 0xd80}; // A34, A53, A35, A55, A510, A520
-  return any_core(parts); // the slowest core is the one that others wait for
+  return cores_of(CpuSet::mine(), parts) > 0; // the slowest core is the one that others wait for
+}
+
+bool cpu_looks_up_fast() {
+  // A76, A76AE, A77, A78, A78AE, A78C; Neoverse N1 and N2
+  static constexpr uint32_t parts[] = {0xd0b, 0xd0e, 0xd0d, 0xd41, 0xd42, 0xd4b, 0xd0c, 0xd49};
+  const CpuSet cpus = CpuSet::mine();
+  return cpus.count() > 0 && cores_of(cpus, parts) == cpus.count();
 }
 
 } // namespace bnnt

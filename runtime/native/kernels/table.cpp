@@ -35,6 +35,8 @@ constexpr Kernels kernel_sets[] = {
      BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
     {"neon_inorder", everywhere, cpu_is_inorder, BITS(neon, "neon"), &neon::inorder, nullptr,
      BYTES(neon, "neon"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
+    {"neon_lookup", cpu_has_dot_products, cpu_looks_up_fast, BITS(neon, "neon"), &neon::lookup, &neon::wide,
+     BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
     {"neon_dot", cpu_has_dot_products, everywhere, BITS(neon, "neon"), &neon::wide, nullptr,
      BYTES(neon_dot, "neon_dot"), REALS(portable, "portable"), neon::threshold, portable::maximum, &portable::rows},
     {"neon", everywhere, everywhere, BITS(neon, "neon"), &neon::wide, nullptr,

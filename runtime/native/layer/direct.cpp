@@ -186,10 +186,10 @@ struct Band {
 
   // Rows y and y + stride of the padded image, one for each pixel of a spot. What pads them is +1: zeros.
   void expand(int64_t y, uint8_t *line) const {
-    const size_t before = static_cast<size_t>(window.pads[1]) * pixel, count = static_cast<size_t>(inside);
-    __builtin_memset(line, 0, before);
-    expand_pixels(input(y), input(y + window.strides[0]), count, line + before);
-    __builtin_memset(line + before + count * pixel, 0, static_cast<size_t>(window.pads[3]) * pixel);
+    const size_t before = static_cast<size_t>(window.pads[1]), count = static_cast<size_t>(inside);
+    expand_pixels(zeros, zeros, before, line);
+    expand_pixels(input(y), input(y + window.strides[0]), count, line + before * pixel);
+    expand_pixels(zeros, zeros, static_cast<size_t>(window.pads[3]), line + (before + count) * pixel);
   }
 
   uint32_t border(int64_t y, int64_t x) const {

@@ -12,7 +12,10 @@ struct Vector {
   using Type = __m256i;
   static constexpr size_t bytes = 32, index_bits = 4, lookups = 3;
   static constexpr int pairs(int vectors) { return 4 / vectors; } // whose sums fit the registers
+  static constexpr int unrolled = 2;                              // steps
+  static constexpr bool tails = true;                             // of outputs have fewer vectors than four
   using Key = uint16_t;                                           // the offset of a table
+  using Table = Type;
 
   // So that packs and movemask of the counts give the outputs in order: the first eight of a lane in the even bytes.
   static constexpr size_t byte_of(size_t output) {

@@ -9,31 +9,18 @@ namespace {
 
 constexpr size_t entries = 64; // of a table, one for each value of 6 bits
 
-// A table of two pixels is the sum of one of each. Entry i of the table of a: the bits in which i differs from a.
-struct Tables {
-  alignas(64) uint8_t first[entries * entries], second[entries * entries]; // the second pixel's times 16
-};
-
-constexpr Tables make() {
-  Tables tables = {};
-  for (unsigned a = 0; a < entries; ++a)
-    for (unsigned i = 0; i < entries; ++i) {
-      const int count = __builtin_popcount(a ^ i);
-      tables.first[entries * a + i] = static_cast<uint8_t>(count);
-      tables.second[entries * a + i] = static_cast<uint8_t>(16 * count);
-    }
-  return tables;
-}
-
-constexpr Tables tables = make();
+constexpr PixelTables<entries> tables = make_pixel_tables<entries>();
 
 struct Vector : Vector512 {
   static constexpr size_t index_bits = 6, lookups = 2;
   static constexpr int pairs(int vectors) { return vectors == 1 ? 4 : 2; } // whose sums fit the registers
+  static constexpr int unrolled = 2;                                       // steps
+  static constexpr bool tails = true;                                      // of outputs have fewer vectors than four
 
   struct Key { // offsets of tables
     uint16_t first, second;
   };
+  using Table = Type;
 
   static Type table(const Key &key) {
     return add8(_mm512_load_si512(tables.first + key.first), _mm512_load_si512(tables.second + key.second));

@@ -10,7 +10,10 @@ namespace {
 struct Vector : Vector512 {
   static constexpr size_t index_bits = 4, lookups = 3;
   static constexpr int pairs(int vectors) { return 4 / vectors; } // whose sums fit the registers
+  static constexpr int unrolled = 2;                              // steps
+  static constexpr bool tails = true;                             // of outputs have fewer vectors than four
   using Key = uint16_t;                                           // the offset of a table
+  using Table = Type;
 
   static Type table(Key key) {
     return _mm512_broadcast_i32x4(_mm_load_si128(reinterpret_cast<const __m128i *>(lookup_tables.entries + key)));

@@ -14,10 +14,30 @@ extern const LookupTables lookup_tables;
 
 namespace {
 
+// Tables of more bits are too many; one of two pixels is made of one of each. Entry i of the table of a, which stands
+// at entries * a: the bits in which i differs from a.
+template <size_t entries> struct PixelTables {
+  alignas(64) uint8_t first[entries * entries], second[entries * entries]; // the second pixel's times 16
+};
+
+template <size_t entries> constexpr PixelTables<entries> make_pixel_tables() {
+  PixelTables<entries> tables = {};
+  for (unsigned a = 0; a < entries; ++a)
+    for (unsigned i = 0; i < entries; ++i) {
+      const int count = __builtin_popcount(a ^ i);
+      tables.first[entries * a + i] = static_cast<uint8_t>(count);
+      tables.second[entries * a + i] = static_cast<uint8_t>(16 * count);
+    }
+  return tables;
+}
+
 // One group of outputs of `vectors` vectors. Weights lie as [run][step][vector][lookup][byte].
 template <class V> constexpr size_t vectors_of(size_t outputs) {
-  return outputs > 3 * V::bytes ? 4 : outputs > V::bytes ? 2 : 1;
+  return !V::tails || outputs > 3 * V::bytes ? 4 : outputs > V::bytes ? 2 : 1;
 }
+
+// Outputs are computed in multiples of this.
+template <class V> constexpr size_t least_block = V::tails ? V::bytes : 4 * V::bytes;
 
 // Of a tap, whose bits are looked up `V::index_bits` at a time; the last ones of a tap may be fewer.
 template <class V> constexpr size_t lookups_of_tap(size_t tap) { return (8 * tap + V::index_bits - 1) / V::index_bits; }
@@ -46,7 +66,7 @@ inline void expand_lookups(const uint8_t *a, const uint8_t *b, size_t bytes, uin
 }
 
 template <class V> size_t lookup_weight_bytes(size_t outputs, size_t runs, size_t run_bytes, size_t tap) {
-  return round_up(outputs, V::bytes) * runs * steps_of<V>(run_bytes, tap) * V::lookups;
+  return round_up(outputs, least_block<V>) * runs * steps_of<V>(run_bytes, tap) * V::lookups;
 }
 
 // What `lookup` of a run reads of each output, from output `first` on, each in its byte of a vector.

@@ -3,14 +3,14 @@
 //
 // A table belongs to some input bits of each of two pixels, a and b: entry i is popcount(a ^ i) + 16 * popcount(b ^ i),
 // where i is as many weight bits of one output. A byte of the result has a field of 4 bits for each pixel. A field
-// holds 15, so three lookups of 4 bits (12), or two of 6 (12), are added as they are, one step:
+// holds 15, so three lookups of 4 or 5 bits (12 or 15), or two of 6 (12), are added as they are, one step:
 //
 //     t = T1[w1] + T2[w2] + T3[w3]
 //     s += t            bytes, modulo 256: low + 16 * high
 //     h += t >> 4       bytes: high, and, where shifts are of 16 bits, 16 * the odd byte's low in the even ones besides
 //
-// After at most 21 steps (21 * 12 = 252 < 256) both counts of a byte follow exactly, modulo 256, whatever leaked:
-// `V::separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
+// After at most 21 steps (21 * 12 = 252 < 256; 17 * 15 = 255) both counts of a byte follow exactly, modulo 256,
+// whatever leaked: `V::separate`. They are then added to counts of 16 bits, the even and the odd bytes apart.
 #pragma once
 
 #include "../unroll.hpp"
@@ -20,7 +20,8 @@ namespace bnnt {
 
 namespace {
 
-constexpr size_t most_steps = 21; // before a byte of counts overflows
+// Before a byte of counts overflows.
+template <class V> constexpr size_t most_steps = 255 / (V::lookups * V::index_bits);
 
 // Counts of 16 bits of one spot and one vector of outputs: the even and the odd bytes' outputs of each pixel.
 template <class V> struct Counts {
@@ -36,12 +37,12 @@ BNNT_INLINE void look_up(const typename V::Key *const (&x)[pairs], const uint8_t
   if constexpr (pairs == 1)
     V::keep(factor);
 #if defined(__clang__)
-#pragma clang loop unroll_count(2)
+#pragma clang loop unroll_count(V::unrolled)
 #endif
   for (size_t t = 0; t < steps; ++t, weights += vectors * V::lookups * V::bytes) {
     typename V::Type sum[pairs][vectors];
     if constexpr (pairs == 1) {
-      typename V::Type table[V::lookups];
+      typename V::Table table[V::lookups];
       BNNT_UNROLL
       for (size_t l = 0; l < V::lookups; ++l)
         table[l] = V::table(x[0][V::lookups * t + l]);
@@ -56,7 +57,7 @@ BNNT_INLINE void look_up(const typename V::Key *const (&x)[pairs], const uint8_t
     } else {
       BNNT_UNROLL
       for (size_t l = 0; l < V::lookups; ++l) {
-        typename V::Type table[pairs];
+        typename V::Table table[pairs];
         BNNT_UNROLL
         for (int p = 0; p < pairs; ++p)
           table[p] = V::table(x[p][V::lookups * t + l]);
@@ -250,7 +251,7 @@ template <class V> struct Lookups {
     constexpr size_t tile = 64 / vectors;
     constexpr int pairs = V::pairs(vectors);
     Counts<V> counts[tile * vectors];
-    const size_t all = job.run_count * steps, parts = (all + most_steps - 1) / most_steps;
+    const size_t all = job.run_count * steps, parts = (all + most_steps<V> - 1) / most_steps<V>;
     for (size_t first = 0; first < job.count; first += tile) {
       const size_t count = job.count - first < tile ? job.count - first : tile;
       const Spot *spots = job.spots + first;
@@ -282,10 +283,8 @@ template <class V> struct Lookups {
       const size_t vectors = vectors_of<V>(job.outputs - output);
       if (vectors == 4)
         block<4>(weights, output);
-      else if (vectors == 2)
-        block<2>(weights, output);
-      else
-        block<1>(weights, output);
+      else if constexpr (V::tails)
+        vectors == 2 ? block<2>(weights, output) : block<1>(weights, output);
       weights += vectors * V::bytes * job.run_count * steps * V::lookups;
       output += vectors * V::bytes;
     }

@@ -18,6 +18,7 @@ void threshold(const int32_t *acc, const int32_t *taus, const uint8_t *flips, in
 
 extern const Convolver wide;    // cores whose loads that repeat a word take a slot of NEON: all operands by plain loads
 extern const Convolver inorder; // cores that run as written
+extern const Convolver lookup;  // cores that look up two registers as fast as they add
 
 } // namespace bnnt::neon
 
