@@ -34,6 +34,7 @@ bench-arm: .venv/.test
 	$(PYTHON) -m venv .venv-bench
 	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install openvino numpy
 	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install ai-edge-litert numpy
+	-.venv-bench/bin/python -m pip --disable-pip-version-check -q install executorch onnx $(shell grep ^torch== constraints.txt)
 	-$(BIN)/bnnt setup lce
 	touch $@
 

@@ -30,10 +30,11 @@ def seeded():
 def lowered(tmp_path_factory):
     """The lowered graph of ``tests.networks.random_network(seed)``, which whoever needs it first in this run makes.
 
-    Hundreds take minutes, and three modules, which may run beside each other, look at the same ones. Whoever brings
-    the module gets it lowered in any case.
+    Hundreds take minutes, and three modules, which may run beside each other, look at the same ones. A graph that
+    comes back from its file is the one that was written: whoever makes it looks.
     """
     from bnn_toolchain.converters import convert
+    from bnn_toolchain.converters.graph.graph import same_graph
     from bnn_toolchain.converters.onnx import from_bytes, to_bytes
     from bnn_toolchain.files import write_atomically
     from tests.networks import random_network
@@ -44,10 +45,12 @@ def lowered(tmp_path_factory):
 
     def graph(seed, module=None, spec=None):
         path = folder / f"{seed}.onnx"
-        if module is None and path.exists():
+        if path.exists():
             return from_bytes(path.read_bytes())
         made = convert(*(random_network(seed) if module is None else (module, spec)))
-        write_atomically(path, to_bytes(made))
+        data = to_bytes(made)
+        assert same_graph(from_bytes(data), made)
+        write_atomically(path, data)
         return made
 
     return graph

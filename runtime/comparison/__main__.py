@@ -84,7 +84,8 @@ def main() -> None:
         cpu,
         f"{platform.system()}, {versions(arguments.bench_python)}; {arguments.rounds} interleaved rounds. One thread "
         "is measured by its CPU time, two by the clock; ratios are medians of the rounds' ratios.",
-        "Networks are untrained; a single convolution is a sixteenth of a chain of sixteen, threshold included.",
+        "Networks are untrained; a single convolution is a sixteenth of a chain of sixteen, threshold included. "
+        "ExecuTorch gets pixels that are normalised already.",
         *(f"Not measured: {reason}." for reason in sorted(missing)),
         "",
         "Kernels alone, and the peak of their instructions on registers:",

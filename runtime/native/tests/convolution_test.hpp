@@ -174,7 +174,7 @@ void convolutions(const Kernels &set, const Convolver &convolver) {
   for (const size_t run : long_runs)
     for (const Pattern pattern : patterns) {
       test({1, 4, run + 9, 3, run, 70, 9, run % 2 == 0, false, false}, pattern);
-      test({run, 4, 2, 3, 1, 200, 9, run % 2 != 0, false, false}, pattern);
+      test({run, 4, 2, 3, 1, 70, 9, run % 2 != 0, false, false}, pattern);
     }
   for (size_t outputs = 1; outputs <= 260; ++outputs) {
     test({4, 4, 10, 3, 2, outputs, outputs % 13 + 1, true, false, outputs % 2 == 0}, Pattern::random);
