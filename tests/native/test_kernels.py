@@ -9,14 +9,14 @@ import pytest
 from bnn_toolchain.runtime.targets.cache import build_kernel_programs
 from bnn_toolchain.runtime.targets.compiler import SOURCES, library_sources
 from bnn_toolchain.runtime.targets.target import Target, host_target
+from tests.native.host import AVX512, AVX512BW
 from tests.native.sanitized import compile_sanitized
 from tests.tools import QEMU, QEMU_X86, needs_clang, needs_qemu, needs_qemu_x86
 
 NEON = ("neon_inorder_dot", "neon_inorder", "neon_lookup", "neon_dot", "neon")
 SETS = {"x86_64": ("avx512", "avx512bw", "avx2", "portable"), "arm64": (*NEON, "portable")}
-AVX512BW = {"avx512f", "avx512bw", "avx512vl", "avx512dq"}
 NEEDS = {  # what the system must say that this CPU has, or a set is missing rightly
-    "avx512": {*AVX512BW, "avx512_vnni", "avx512_vpopcntdq", "avx512vbmi", "gfni"},
+    "avx512": AVX512,
     "avx512bw": AVX512BW,
     "avx2": {"avx2"},
     **{name: {"asimd", "asimddp"} for name in ("neon_inorder_dot", "neon_lookup", "neon_dot")},

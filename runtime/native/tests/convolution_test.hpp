@@ -158,9 +158,9 @@ void convolutions(const Kernels &set, const Convolver &convolver) {
   Noise noise(5);
   const auto test = [&](Plane plane, Pattern pattern) {
     const size_t tap = round_up(plane.tap, convolver.unit);
-    const auto fewer = [&](size_t taps) { return (taps * plane.tap + tap - 1) / tap; };
-    plane.line = fewer(plane.line);
-    plane.run = fewer(plane.run);
+    const auto in_taps = [&](size_t taps) { return (taps * plane.tap + tap - 1) / tap; };
+    plane.line = in_taps(plane.line);
+    plane.run = in_taps(plane.run);
     plane.tap = tap;
     ConvolutionTest(set, convolver, plane, pattern, noise).check();
   };

@@ -83,21 +83,9 @@ void expand(const uint8_t *a, const uint8_t *b, size_t taps, size_t tap, uint8_t
   }
 }
 
-void run(const Convolution &job) { Lookups<Vector>(job).run(); }
-
 } // namespace
 
-const Convolver lookup = {.name = "lookup avx512",
-                          .least_outputs = 2 * Vector::bytes, // fewer are counted faster than tables are added
-                          .pixels = 2,
-                          .expanded = expanded_lookups<Vector>,
-                          .block = Vector::bytes,
-                          .apart = 4 * Vector::bytes,
-                          .unit = 1,
-                          .expand = expand,
-                          .weight_bytes = lookup_weight_bytes<Vector>,
-                          .pack = pack_lookups<Vector>,
-                          .element = element_of<Vector>,
-                          .run = run};
+// Fewer outputs are counted faster than tables are made.
+constinit const Convolver lookup = lookup_convolver<Vector>("lookup avx512", expand, 2 * Vector::bytes);
 
 } // namespace bnnt::avx512

@@ -38,20 +38,8 @@ void expand(const uint8_t *a, const uint8_t *b, size_t taps, size_t tap, uint8_t
   expand_lookups(a + i, b + i, bytes - i, to + 4 * i);
 }
 
-void run(const Convolution &job) { Lookups<Vector>(job).run(); }
-
 } // namespace
 
-const Convolver convolver = {.name = "lookup avx512bw",
-                             .pixels = 2,
-                             .expanded = expanded_lookups<Vector>,
-                             .block = Vector::bytes,
-                             .apart = 4 * Vector::bytes,
-                             .unit = 1,
-                             .expand = expand,
-                             .weight_bytes = lookup_weight_bytes<Vector>,
-                             .pack = pack_lookups<Vector>,
-                             .element = element_of<Vector>,
-                             .run = run};
+constinit const Convolver convolver = lookup_convolver<Vector>("lookup avx512bw", expand, 0);
 
 } // namespace bnnt::avx512bw

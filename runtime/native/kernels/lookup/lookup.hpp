@@ -291,6 +291,24 @@ template <class V> struct Lookups {
   }
 };
 
+template <class V> void run_lookups(const Convolution &job) { Lookups<V>(job).run(); }
+
+template <class V>
+constexpr Convolver lookup_convolver(const char *name, decltype(Convolver::expand) expand, size_t least_outputs) {
+  return {.name = name,
+          .least_outputs = least_outputs,
+          .pixels = 2,
+          .expanded = expanded_lookups<V>,
+          .block = least_block<V>,
+          .apart = 4 * V::bytes,
+          .unit = 1,
+          .expand = expand,
+          .weight_bytes = lookup_weight_bytes<V>,
+          .pack = pack_lookups<V>,
+          .element = element_of<V>,
+          .run = run_lookups<V>};
+}
+
 } // namespace
 
 } // namespace bnnt

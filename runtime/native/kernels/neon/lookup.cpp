@@ -109,21 +109,9 @@ void expand(const uint8_t *a, const uint8_t *b, size_t taps, size_t tap, uint8_t
   }
 }
 
-void run(const Convolution &job) { Lookups<Vector>(job).run(); }
-
 } // namespace
 
-const Convolver lookup = {.name = "lookup neon",
-                          .least_outputs = least_block<Vector>, // fewer are counted faster than tables are made
-                          .pixels = 2,
-                          .expanded = expanded_lookups<Vector>,
-                          .block = least_block<Vector>,
-                          .apart = least_block<Vector>,
-                          .unit = 1,
-                          .expand = expand,
-                          .weight_bytes = lookup_weight_bytes<Vector>,
-                          .pack = pack_lookups<Vector>,
-                          .element = element_of<Vector>,
-                          .run = run};
+// Fewer outputs are counted faster than tables are made.
+constinit const Convolver lookup = lookup_convolver<Vector>("lookup neon", expand, least_block<Vector>);
 
 } // namespace bnnt::neon
